@@ -1,0 +1,83 @@
+"""Multi-head latent attention (DeepSeek-V2 on): one compressed latent and one rotary key per position."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from kvplan.caches.base import LayerCache
+from kvplan.caches.full_attention import FullAttention
+from kvplan.dtypes import Dtype
+from kvplan.errors import SettingError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MLA(LayerCache):
+    """The latent c_KV and the shared rotary key, one vector per position, no V beside it.
+
+    bytes(n) = floor(n / ratio) x (latent_dim + rope_dim) x bytes per number   (656 B packed in fp8_ds_mla)
+
+    Attributes:
+        latent_dim: kv_lora_rank.
+        rope_dim: qk_rope_head_dim.
+        ratio: positions that share one entry (DeepSeek-V4's compressed layers); 1: each has its own.
+        heads, expanded_key_dim, expanded_value_dim: what an engine without latent attention caches instead:
+            heads x (qk_nope + qk_rope, v_head_dim).
+
+    """
+
+    kind: ClassVar[str] = "mla"
+    latent_dim: int
+    rope_dim: int
+    ratio: int = 1
+    heads: int = 1
+    expanded_key_dim: int = 0
+    expanded_value_dim: int = 0
+
+    def token_bytes(self, dtype: Dtype) -> int:
+        """Return the bytes of one entry.
+
+        Raises:
+            SettingError: the packed fp8_ds_mla layout is defined for 512 + 64 only.
+
+        """
+        if dtype.packed_mla_bytes is not None:
+            if (self.latent_dim, self.rope_dim) != (512, 64):
+                raise SettingError(
+                    f"{dtype.name} is a layout for latents of 512 + 64, this model's are {self.latent_dim} + {self.rope_dim}.",
+                    hint="Use --kv-dtype fp8 or bf16.",
+                )
+            return dtype.packed_mla_bytes
+        # Latent and rotary key are one row: a block format's blocks may span both.
+        return dtype.row_bytes(self.latent_dim + self.rope_dim) + dtype.scale_bytes
+
+    def kept_tokens(self, tokens: int) -> int:
+        """Return floor(tokens / ratio): an entry is written when its positions are complete."""
+        return tokens // self.ratio
+
+    def page_bytes(self, block_tokens: int, dtype: Dtype) -> int:
+        """Return the bytes of one page: block_tokens / ratio entries."""
+        return -(-block_tokens // self.ratio) * self.token_bytes(dtype)
+
+    def longest(self, budget_bytes: int, dtype: Dtype, model_dtype: Dtype) -> int | None:
+        """Return the longest sequence in the budget: the last position before the next entry is written."""
+        kept = super().longest(budget_bytes, dtype, model_dtype)
+        return kept if kept is None or kept < 0 else (kept + 1) * self.ratio - 1
+
+    @property
+    def kv_heads(self) -> int:
+        """One: the latent serves every query head."""
+        return 1
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one entry: latent + rope."""
+        return self.latent_dim + self.rope_dim
+
+    def expanded(self) -> FullAttention:
+        """Return the per-head keys and values that an engine without latent attention caches."""
+        return FullAttention(
+            heads=self.heads, key_dim=self.expanded_key_dim, value_dim=self.expanded_value_dim, query_heads=self.heads
+        )
+
+    def shard(self, tensor: int) -> Self:  # noqa: ARG002
+        """Return itself: every tensor-parallel rank keeps the whole latent."""
+        return self

@@ -1,0 +1,1 @@
+"""Models: what a configuration says about layers, caches and parameters, engine-free."""

@@ -1,0 +1,245 @@
+"""What a model family is to kvplan: the reading of one kind of configuration.
+
+A family is one small file in `families/` with a class that names its model types and says where it departs from the
+general reader (`decoder.py`). The folder is the registry: `find_family` imports `families/<model_type>.py` where there is
+one, else the whole folder.
+"""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+from kvplan.errors import UnsupportedArchitectureError
+from kvplan.models.config import Config
+from kvplan.models.spec import Layer, ModelSpec, Moe, Note
+from kvplan.weights.parts import Component, Part
+
+# Keys that announce a cache of their own kind. A family that meets one which it does not read refuses: the file says
+# something about the cache that no rule here has understood.
+SIGNALS = frozenset(
+    """
+    attention_chunk_size attn_layer_indices attn_layer_offset attn_layer_period attn_type_list block_configs block_types
+    cla_share_factor compress_rates compress_ratios conv_L_cache cross_attention_layers full_attention_interval
+    full_attn_idxs hybrid_layer_pattern hybrid_override_pattern index_head_dim index_kpool kv_lora_rank layer_types
+    layers_block_type linear_attn_config linear_conv_kernel_dim local_attention mamba_d_state mamba_state_dim mixer_types
+    num_attention_groups num_kv_shared_layers sliding_window sliding_window_pattern sliding_window_size sparse_attention_freq
+    sparse_attention_config ssm_state_size state_size swa_num_key_value_heads use_cla use_sliding_window
+    """.split()
+)
+# Values that switch a signal off.
+_OFF: tuple[Any, ...] = (None, False, 0, -1, [], {}, "")
+
+
+class Family:
+    """The reading of one kind of configuration. Subclasses name their types and override what differs.
+
+    Attributes:
+        model_types: the `model_type` values read; a subclass that states some is registered for them.
+        architectures: class names that tell the family where a file has no `model_type`.
+        source: where the rules come from.
+        ignored: signal keys that the reference implementation does not use, each with the source that says so.
+
+    """
+
+    model_types: ClassVar[tuple[str, ...]] = ()
+    architectures: ClassVar[tuple[str, ...]] = ()
+    source: ClassVar[str] = ""
+    ignored: ClassVar[dict[str, str]] = {}
+
+    registry: ClassVar[dict[str, type["Family"]]] = {}
+    by_architecture: ClassVar[dict[str, type["Family"]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in cls.__dict__.get("model_types", ()):
+            Family.registry[name] = cls
+        for name in cls.__dict__.get("architectures", ()):
+            Family.by_architecture[name] = cls
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    # -- what a family says ------------------------------------------------------------------------------------------
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Return the decoder's layers in order."""
+        return ()
+
+    def draft_layers(self) -> tuple[Layer, ...]:
+        """Return the layers that only speculation loads (MTP, next-token prediction)."""
+        return ()
+
+    def outer(self) -> Iterable[Part]:
+        """Return the parameters outside the layers."""
+        return ()
+
+    unknown_parameters: str | None = None
+    cacheless: str | None = None
+    hidden_size: int = 0
+    vocab_size: int = 0
+    max_context_tokens: int | None = None
+    encoder_tokens: int | None = None
+    has_encoder: bool = False
+    moe: Moe | None = None
+    tied: bool = False
+
+    # -- what every family shares ------------------------------------------------------------------------------------
+
+    def refuse(self, key: str, problem: str, settles: str) -> UnsupportedArchitectureError:
+        """Return the refusal: the key not understood and what would settle it."""
+        where = f"{self.config.where}: {self.config.path}{key}"
+        return UnsupportedArchitectureError(
+            f"{where} {problem} kvplan does not guess what model type {self.config.model_type!r} caches.", hint=settles
+        )
+
+    def nested(self, key: str, model_type: str | None = None) -> "Family":
+        """Return the family of the nested configuration at `key`, whose type is `model_type` where it states none."""
+        return family_of(self.config.part(key, model_type))
+
+    def check_signals(self) -> None:
+        """Refuse where the file states a key about caches that this family did not read.
+
+        Raises:
+            UnsupportedArchitectureError: naming the key.
+
+        """
+        for config in (self.config, *_descendants(self.config)):
+            for key in sorted(SIGNALS & config.values.keys() - config.read - self.ignored.keys()):
+                if config.values[key] not in _OFF:
+                    raise self.refuse(
+                        config.path.removeprefix(self.config.path) + key,
+                        f"is {str(config.values[key])[:60]}, a key that the family {type(self).__name__} has no rule for.",
+                        "Remove the key if the model does not use it, or open an issue with the configuration.",
+                    )
+
+    def spec(self, *, spec_id: str, source: str) -> ModelSpec:
+        """Return the model that the configuration describes.
+
+        Raises:
+            ConfigError: a value is broken or contradicts another.
+            UnsupportedArchitectureError: a key that decides the cache is not understood.
+
+        """
+        interned: dict[Layer, Layer] = {}
+        layers = tuple(interned.setdefault(layer, layer) for layer in self.layers())
+        draft_layers = self.draft_layers()
+        outer = tuple(self.outer())
+        model = ModelSpec(
+            id=spec_id,
+            source=source,
+            model_type=self.config.model_type,
+            layers=layers,
+            draft_layers=draft_layers,
+            outer=outer,
+            unknown_parameters=self.unknown_parameters,
+            hidden_size=self.hidden_size,
+            vocab_size=self.vocab_size,
+            max_context_tokens=self.max_context_tokens,
+            dtype=self.dtype,
+            cacheless=self.cacheless,
+            encoder_tokens=self.encoder_tokens,
+            has_encoder=self.has_encoder,
+            moe=self.moe,
+            tied=self.tied,
+            quantization=self.quantization,
+            assumptions=tuple(self.assumptions()),
+            config=self.config.values,
+        )
+        self.check_signals()
+        return model
+
+    @cached_property
+    def dtype(self) -> str:
+        """The checkpoint's number format: `dtype` or `torch_dtype`, here or in the nested configurations; else bfloat16."""
+        for config in (self.config, *_descendants(self.config)):
+            for key in ("dtype", "torch_dtype"):
+                stated = config.values.get(key)
+                if isinstance(stated, str) and (name := stated.removeprefix("torch.")) in (
+                    "float32",
+                    "float16",
+                    "bfloat16",
+                ):
+                    return name
+        return "bfloat16"
+
+    @cached_property
+    def quantization(self) -> dict[str, Any] | None:
+        """The configuration's own quantisation section, here or in the nested configurations."""
+        for config in (self.config, *_descendants(self.config)):
+            for key in ("quantization_config", "compression_config"):
+                section = config.values.get(key)
+                if isinstance(section, dict) and section:
+                    return section
+        return None
+
+    def assumptions(self) -> Iterator[Note]:
+        """What the file did not state and where it was taken from."""
+        for config in (self.config, *_descendants(self.config)):
+            if config.assumed and config.facts:
+                values = ", ".join(f"{key}={value!r}" for key, value in sorted(config.assumed.items()))
+                yield Note(
+                    f"{config.path}: not stated, so the type's defaults: {values}".removeprefix(": ").capitalize(),
+                    f"{config.facts.class_name}, transformers 5.18.0",
+                )
+
+
+def _descendants(config: Config) -> Iterator[Config]:
+    for part in config.parts:
+        yield part
+        yield from _descendants(part)
+
+
+def as_component(parts: Iterable[Part], component: Component) -> Iterator[Part]:
+    """Return the parts counted under another component: a tower's parts under `vision`, an encoder's under `encoder`."""
+    return (replace(part, component=component) for part in parts)
+
+
+def family_of(config: Config) -> Family:
+    """Return the family that reads this configuration.
+
+    Raises:
+        UnsupportedArchitectureError: no family knows its model type.
+
+    """
+    family = find_family(config.model_type) if config.model_type else _by_architecture(config)
+    if family is None:
+        named = f"model_type {config.model_type!r}" if config.model_type else "a configuration without model_type"
+        raise UnsupportedArchitectureError(
+            f"{config.where}: {config.path}{named} is not one that kvplan has a rule for.",
+            hint="If it is a renamed copy of a known type, set model_type to that; else open an issue with the configuration.",
+        )
+    return family(config)
+
+
+def find_family(model_type: str) -> type[Family] | None:
+    """Return the family class for a model type, or None."""
+    if model_type not in Family.registry:
+        module = re.sub(r"[^a-z0-9_]", "_", model_type.lower())
+        try:
+            importlib.import_module(f"kvplan.models.families.{module}")
+        except ModuleNotFoundError:
+            pass
+        if model_type not in Family.registry:
+            _import_all()
+    return Family.registry.get(model_type)
+
+
+def _by_architecture(config: Config) -> type[Family] | None:
+    names = config.values.get("architectures")
+    if not isinstance(names, list):
+        return None
+    _import_all()
+    return next(
+        (Family.by_architecture[name] for name in names if isinstance(name, str) and name in Family.by_architecture),
+        None,
+    )
+
+
+def _import_all() -> None:
+    package = importlib.import_module("kvplan.models.families")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")

@@ -1,0 +1,1 @@
+"""Parameters by component, and their bytes by number format."""

@@ -1,0 +1,46 @@
+"""kvplan: how much memory serving a language model takes, before you have the GPU."""
+
+from kvplan.errors import (
+    ConfigError,
+    HubError,
+    HubGatedError,
+    HubNotFoundError,
+    HubOfflineError,
+    KvplanError,
+    SettingError,
+    SpecError,
+    UnknownEngineError,
+    UnknownGpuError,
+    UnknownModelError,
+    UnknownNameError,
+    UnsupportedArchitectureError,
+)
+from kvplan.listing import engines, gpus, models
+from kvplan.models.source import load_model
+from kvplan.models.spec import ModelSpec
+from kvplan.plan import Plan
+from kvplan.planner import estimate
+
+__version__ = "0.1.0"
+__all__ = [
+    "ConfigError",
+    "HubError",
+    "HubGatedError",
+    "HubNotFoundError",
+    "HubOfflineError",
+    "KvplanError",
+    "ModelSpec",
+    "Plan",
+    "SettingError",
+    "SpecError",
+    "UnknownEngineError",
+    "UnknownGpuError",
+    "UnknownModelError",
+    "UnknownNameError",
+    "UnsupportedArchitectureError",
+    "engines",
+    "estimate",
+    "gpus",
+    "load_model",
+    "models",
+]

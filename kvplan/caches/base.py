@@ -57,6 +57,14 @@ class LayerCache(ABC):
         """The most positions that are ever kept; None: all of them."""
         return None
 
+    def growth_bytes(self, dtype: Dtype) -> int:
+        """Return the bytes that each further token adds once every window is full, rounded up."""
+        return self.token_bytes(dtype) if self.grows else 0
+
+    @abstractmethod
+    def formula(self, dtype: Dtype, model_dtype: Dtype) -> str:
+        """Return the bytes of one layer in figures, as a person would write them down."""
+
     @property
     def grows(self) -> bool:
         """Whether the cache of a long sequence still grows by the token."""

@@ -25,6 +25,10 @@ class ChunkedLocal(FullAttention):
         return min(tokens, self.chunk)
 
     @property
+    def _length(self) -> str:
+        return f"min(n, {self.chunk:,})"
+
+    @property
     def window_tokens(self) -> int:
         """The chunk."""
         return self.chunk

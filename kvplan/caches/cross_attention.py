@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from kvplan.caches.base import LayerCache, heads_on_rank
-from kvplan.caches.full_attention import head_token_bytes
+from kvplan.caches.full_attention import head_formula, head_token_bytes
 from kvplan.dtypes import Dtype
 
 
@@ -30,6 +30,10 @@ class CrossAttention(LayerCache):
     def token_bytes(self, dtype: Dtype) -> int:
         """Return the bytes of one encoder position."""
         return head_token_bytes(self.heads, self.key_dim, self.value_dim, dtype)
+
+    def formula(self, dtype: Dtype, model_dtype: Dtype) -> str:  # noqa: ARG002
+        """Return encoder positions x heads x (key + value) x bytes."""
+        return f"encoder tokens x {head_formula(self.heads, self.key_dim, self.value_dim, dtype)}"
 
     @property
     def grows(self) -> bool:

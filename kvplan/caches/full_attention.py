@@ -13,6 +13,13 @@ def head_token_bytes(heads: int, key_dim: int, value_dim: int, dtype: Dtype) -> 
     return heads * (dtype.row_bytes(key_dim) + dtype.row_bytes(value_dim) + scales)
 
 
+def head_formula(heads: int, key_dim: int, value_dim: int, dtype: Dtype) -> str:
+    """Return `head_token_bytes` in figures."""
+    scales = f" + {dtype.scale_bytes} B scales" if dtype.scale_bytes else ""
+    size = head_token_bytes(heads, key_dim, value_dim, dtype)
+    return f"{heads} heads x ({key_dim} + {value_dim}) x {dtype.bits / 8:g} B{scales} ({size:,} B per token)"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullAttention(LayerCache):
     """Keys and values of all positions.
@@ -35,6 +42,14 @@ class FullAttention(LayerCache):
     def token_bytes(self, dtype: Dtype) -> int:
         """Return heads x (key row + value row)."""
         return head_token_bytes(self.heads, self.key_dim, self.value_dim, dtype)
+
+    def formula(self, dtype: Dtype, model_dtype: Dtype) -> str:  # noqa: ARG002
+        """Return tokens x heads x (key + value) x bytes."""
+        return f"{self._length} x {head_formula(self.heads, self.key_dim, self.value_dim, dtype)}"
+
+    @property
+    def _length(self) -> str:
+        return "n"
 
     @property
     def kv_heads(self) -> int:

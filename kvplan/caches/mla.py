@@ -62,6 +62,18 @@ class MLA(LayerCache):
         kept = super().longest(budget_bytes, dtype, model_dtype)
         return kept if kept is None or kept < 0 else (kept + 1) * self.ratio - 1
 
+    def growth_bytes(self, dtype: Dtype) -> int:
+        """Return the bytes of one entry / ratio, rounded up."""
+        return -(-self.token_bytes(dtype) // self.ratio)
+
+    def formula(self, dtype: Dtype, model_dtype: Dtype) -> str:  # noqa: ARG002
+        """Return entries x (latent + rope) x bytes."""
+        length = "n" if self.ratio == 1 else f"n / {self.ratio}"
+        size = self.token_bytes(dtype)
+        if dtype.packed_mla_bytes is not None:
+            return f"{length} x {size} B packed"
+        return f"{length} x ({self.latent_dim} + {self.rope_dim}) x {dtype.bits / 8:g} B ({size:,} B per entry)"
+
     @property
     def kv_heads(self) -> int:
         """One: the latent serves every query head."""

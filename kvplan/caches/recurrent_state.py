@@ -72,6 +72,14 @@ class RecurrentState(LayerCache):
         """Return 0: state is not paged by the token; engines give it pages of their own."""
         return block_tokens * self.token_bytes(dtype)
 
+    def formula(self, dtype: Dtype, model_dtype: Dtype) -> str:  # noqa: ARG002
+        """Return each tensor's axes x bytes, added up."""
+        terms = [
+            f"{part.name} {' x '.join(str(axis) for axis in part.shape)} x {part.bytes(model_dtype) // math.prod(part.shape)} B"
+            for part in self.tensors
+        ]
+        return f"{' + '.join(terms)} ({self.fixed_bytes(model_dtype):,} B per request)"
+
     @property
     def window_tokens(self) -> int:
         """Zero: the state stands for all past positions."""

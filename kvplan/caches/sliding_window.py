@@ -26,6 +26,10 @@ class SlidingWindow(FullAttention):
         return min(tokens, self.window)
 
     @property
+    def _length(self) -> str:
+        return f"min(n, {self.window:,})"
+
+    @property
     def window_tokens(self) -> int:
         """The window."""
         return self.window

@@ -42,6 +42,15 @@ class SparseIndex(LayerCache):
         kept = super().longest(budget_bytes, dtype, model_dtype)
         return kept if kept is None or kept < 0 else (kept + 1) * self.ratio - 1
 
+    def growth_bytes(self, dtype: Dtype) -> int:
+        """Return the bytes of one entry / ratio, rounded up."""
+        return -(-self.token_bytes(dtype) // self.ratio)
+
+    def formula(self, dtype: Dtype, model_dtype: Dtype) -> str:  # noqa: ARG002
+        """Return entries x heads x width x bytes."""
+        length = "n" if self.ratio == 1 else f"n / {self.ratio}"
+        return f"{length} x {self.heads} x {self.dim} x {dtype.bits / 8:g} B ({self.token_bytes(dtype):,} B per entry)"
+
     @property
     def kv_heads(self) -> int:
         """Index keys per position."""

@@ -1,0 +1,57 @@
+"""Engines by name. The folder is the registry: `engines/<name>/engine.py` holds the class."""
+
+import importlib
+import inspect
+import pkgutil
+from functools import cache
+
+from kvplan.engines.base import Engine
+from kvplan.errors import UnknownEngineError
+
+# The contract's names; those without a folder are refused by name until they are built.
+NAMES = ("vllm", "sglang", "tensorrt-llm", "tgi", "lmdeploy", "llama.cpp", "ollama", "transformers", "textbook")
+
+
+def built() -> list[str]:
+    """Return the names of the engines that are built, in the contract's order."""
+    folders = {module.name for module in pkgutil.iter_modules(__path__) if module.ispkg}
+    return [name for name in NAMES if _folder(name) in folders]
+
+
+def find_engine(text: str) -> tuple[Engine, str]:
+    """Return the engine that `name` or `name@version` means, and the version.
+
+    Raises:
+        UnknownEngineError: no such engine, or one that is not built yet.
+
+    """
+    name, _, version = text.strip().lower().partition("@")
+    if name not in NAMES:
+        import difflib  # noqa: PLC0415  on the way to an error
+
+        near = difflib.get_close_matches(name, NAMES, n=2)
+        raise UnknownEngineError(
+            f"{name!r} is not an engine.", nearest=near, hint=None if near else f"There are: {', '.join(built())}."
+        )
+    engine = _load(name)
+    if engine is None:
+        raise UnknownEngineError(f"The engine {name!r} is not built yet.", hint=f"Use one of: {', '.join(built())}.")
+    return engine, version or engine.latest
+
+
+def _folder(name: str) -> str:
+    return name.replace(".", "_").replace("-", "_")
+
+
+@cache
+def _load(name: str) -> Engine | None:
+    if name not in built():
+        return None
+    module = importlib.import_module(f"kvplan.engines.{_folder(name)}.engine")
+    classes = [
+        cls
+        for _, cls in inspect.getmembers(module, inspect.isclass)
+        if issubclass(cls, Engine) and not inspect.isabstract(cls) and cls.__module__ == module.__name__
+    ]
+    engine: Engine = classes[0]()
+    return engine

@@ -1,0 +1,334 @@
+"""What an engine answers: a cache layout and a memory budget, from a model's layers and the engine's own settings.
+
+An engine is a folder with a class that derives from `Engine`: `layout` says how it pages the cache (groups, pages,
+padding, what one request reserves), `budget` how it divides a GPU. The folder is the registry.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from kvplan.dtypes import Dtype
+from kvplan.errors import SettingError
+from kvplan.gpus import GpuSpec
+from kvplan.models.spec import Layer, ModelSpec, Note
+from kvplan.parallel import Parallelism
+from kvplan.units import parse_size
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting that counts: its value and where it comes from (`given`, `default of vLLM 0.33`, `from the model`)."""
+
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """An engine's settings for one plan, defaults included.
+
+    Attributes:
+        version: of the engine; empty where versions do not matter.
+        args: every setting that counts, by the engine's own name.
+        kv_dtype: the number format of the cache.
+        model_dtype: the model's own format, which states and activations keep.
+        notes: what was assumed.
+
+    """
+
+    version: str
+    args: Mapping[str, Setting]
+    kv_dtype: Dtype
+    model_dtype: Dtype
+    notes: tuple[Note, ...] = ()
+
+    def __getitem__(self, name: str) -> Any:
+        return self.args[name].value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheGroup:
+    """Layers that are paged alike, as the engine lays them out on one rank.
+
+    Attributes:
+        kind: of the cache.
+        layers: how many.
+        kv_heads, head_dim: on this rank; None where the kind has none.
+        dtype: number format.
+        window_tokens: positions kept at most; None: all.
+        bytes_per_token: growth of all these layers per token once windows are full (0 for windows and states).
+        fixed_bytes: of all these layers per request, whatever its length.
+        page_bytes: one page of one layer, padding included.
+        block_tokens: positions of one page; None where the engine does not page.
+        formula: the bytes of one layer, in figures, for `--explain`.
+
+    """
+
+    kind: str
+    layers: int
+    kv_heads: int | None
+    head_dim: int | None
+    dtype: str
+    window_tokens: int | None
+    bytes_per_token: int
+    fixed_bytes: int
+    page_bytes: int
+    block_tokens: int | None = None
+    formula: str = ""
+
+
+class CacheLayout(ABC):
+    """How an engine lays the cache of one rank out, and what that means for requests.
+
+    Attributes:
+        groups: for people and reports; the arithmetic is the methods'.
+        block_tokens: positions of a block; None where the engine does not page.
+        bytes_per_block: bytes of one block over all layers; None where blocks do not have one size.
+
+    """
+
+    groups: tuple[CacheGroup, ...]
+    block_tokens: int | None = None
+    bytes_per_block: int | None = None
+
+    @abstractmethod
+    def request_bytes(self, tokens: int, encoder_tokens: int) -> int:
+        """Return what the engine reserves for one request of `tokens`; never falls as `tokens` grows."""
+
+    def live_bytes(self, tokens: int, encoder_tokens: int) -> int:
+        """Return what the cache of a request of `tokens` occupies while it decodes."""
+        return self.request_bytes(tokens, encoder_tokens)
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Growth per token once every window is full."""
+        return sum(group.bytes_per_token for group in self.groups)
+
+    def blocks(self, cache_bytes: int) -> int | None:
+        """Return the blocks of a cache of `cache_bytes`; None where the engine does not page."""
+        return cache_bytes // self.bytes_per_block if self.bytes_per_block else None
+
+    def concurrency(self, cache_bytes: int, tokens: int, encoder_tokens: int) -> float:
+        """Return how many requests of `tokens` a cache of `cache_bytes` holds; infinite where they keep nothing."""
+        request = self.request_bytes(tokens, encoder_tokens)
+        return max(cache_bytes, 0) / request if request else float("inf")
+
+    def admits(self, cache_bytes: int, tokens: int, encoder_tokens: int) -> bool:
+        """Whether one request of `tokens` is let in."""
+        return self.request_bytes(tokens, encoder_tokens) <= cache_bytes
+
+    def printed_tokens(self, cache_bytes: int, tokens: int, encoder_tokens: int) -> int | None:
+        """Return the capacity in tokens as the engine prints it; None where nothing bounds it."""
+        requests = self.concurrency(cache_bytes, tokens, encoder_tokens)
+        return None if requests == float("inf") else int(requests * tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetItem:
+    """One use of a GPU's memory.
+
+    Attributes:
+        name: as the contract's JSON calls it, without `_bytes`.
+        bytes: the figure.
+        low, high: its 5 % and 95 % bounds.
+        formula: how it comes about, in figures.
+        source: where the formula or constant is from.
+
+    """
+
+    name: str
+    bytes: int
+    low: int
+    high: int
+    formula: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryBudget:
+    """How an engine divides one GPU.
+
+    Attributes:
+        total_bytes: what the driver reports.
+        budget_bytes: what the engine lets itself use.
+        items: weights, activation, cuda_graph and runtime, in this order; missing ones are zero.
+        kv_cache_bytes: what is left for the cache; negative where the rest does not fit.
+        kv_cache_low, kv_cache_high: its bounds.
+        formula, source: of `budget_bytes`.
+
+    """
+
+    total_bytes: int
+    budget_bytes: int
+    items: tuple[BudgetItem, ...]
+    kv_cache_bytes: int
+    kv_cache_low: int
+    kv_cache_high: int
+    formula: str = ""
+    source: str = ""
+
+    def used_by(self, name: str) -> int:
+        """Return the bytes of one item; 0 where the engine has none of that name."""
+        return next((item.bytes for item in self.items if item.name == name), 0)
+
+
+def divide(
+    *, total_bytes: int, budget_bytes: int, items: Sequence[BudgetItem], formula: str, source: str
+) -> MemoryBudget:
+    """Return the budget whose cache gets what the items leave; its bounds are those of the items, added up."""
+    return MemoryBudget(
+        total_bytes=total_bytes,
+        budget_bytes=budget_bytes,
+        items=tuple(items),
+        kv_cache_bytes=budget_bytes - sum(item.bytes for item in items),
+        kv_cache_low=budget_bytes - sum(item.high for item in items),
+        kv_cache_high=budget_bytes - sum(item.low for item in items),
+        formula=formula,
+        source=source,
+    )
+
+
+def exact(name: str, size: int, formula: str, source: str) -> BudgetItem:
+    """Return an item that is known and not modelled."""
+    return BudgetItem(name=name, bytes=size, low=size, high=size, formula=formula, source=source)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """The part of a model on one pipeline stage, for one tensor-parallel rank.
+
+    Attributes:
+        index: of the stage.
+        layers: its layers, whole (not yet split over tensor-parallel ranks).
+        weights_bytes: of the fullest rank; None where they are unknown.
+        weights_formula: how they come about, in figures.
+
+    """
+
+    index: int
+    layers: tuple[Layer, ...]
+    weights_bytes: int | None
+    weights_formula: str = ""
+
+
+class Size(int):
+    """The kind of an argument that is a size in bytes; texts such as `1GiB` are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArgSpec:
+    """One engine argument: what values it takes and what it is for."""
+
+    kind: type | tuple[str, ...]
+    meaning: str
+    default: Any = field(default=None)
+
+
+class Engine(ABC):
+    """An inference engine.
+
+    Attributes:
+        name: as `--engine` takes it.
+        latest: the version planned for where none is given; empty where versions do not matter.
+        title: one line for `kvplan engines`.
+        args: its arguments that count, by name.
+        context_in_budget: whether the budget depends on the length of the request.
+
+    """
+
+    name: ClassVar[str]
+    latest: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    args: ClassVar[Mapping[str, ArgSpec]] = {}
+    context_in_budget: ClassVar[bool] = False
+
+    @abstractmethod
+    def settings(
+        self,
+        *,
+        version: str,
+        given: Mapping[str, Any],
+        kv_dtype: str,
+        model: ModelSpec,
+        gpu: GpuSpec | None,
+        parallel: Parallelism,
+    ) -> Settings:
+        """Return every setting that counts, the given ones checked.
+
+        Raises:
+            SettingError: an argument that the engine does not have or whose value it would refuse.
+
+        """
+
+    @abstractmethod
+    def layout(
+        self, *, model: ModelSpec, stage: Stage, parallel: Parallelism, settings: Settings, gpu: GpuSpec | None
+    ) -> CacheLayout:
+        """Return how the engine lays out the cache of a stage's fullest rank."""
+
+    @abstractmethod
+    def budget(
+        self, *, model: ModelSpec, stage: Stage, parallel: Parallelism, settings: Settings, gpu: GpuSpec, context: int
+    ) -> MemoryBudget:
+        """Return how the engine divides the GPU of a stage's fullest rank; `stage.weights_bytes` is known."""
+
+    def check_args(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the given arguments, parsed and checked against `args`.
+
+        Raises:
+            SettingError: an unknown name (the nearest is named) or a value of the wrong kind.
+
+        """
+        return {name: self._check(name, value) for name, value in given.items()}
+
+    def _check(self, name: str, value: Any) -> Any:
+        spec = self.args.get(name)
+        if spec is None:
+            import difflib  # noqa: PLC0415  on the way to an error
+
+            near = difflib.get_close_matches(name, self.args, n=2)
+            known = (
+                f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(sorted(self.args)) or 'none'}."
+            )
+            raise SettingError(f"{self.name} has no argument {name!r} that kvplan knows.", hint=known)
+        parsed = _parse(value, spec.kind)
+        if parsed is None:
+            wanted = " or ".join(spec.kind) if isinstance(spec.kind, tuple) else _KIND_WORDS[spec.kind]
+            raise SettingError(f"{self.name}'s {name} is {value!r}; {wanted} was expected.")
+        return parsed
+
+
+_KIND_WORDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Size: "a size such as 1GiB",
+}
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def _parse(value: Any, kind: type | tuple[str, ...]) -> Any:
+    """Return `value` as the kind asks, texts of the command line included; None where it cannot be meant."""
+    if isinstance(kind, tuple):
+        return value if value in kind else None
+    if kind is bool:
+        return value if isinstance(value, bool) else _WORDS.get(str(value).lower())
+    if isinstance(value, bool):
+        return None
+    if kind is Size:
+        return parse_size(value) if isinstance(value, str) else value if isinstance(value, int) and value >= 0 else None
+    if kind is int:
+        try:
+            return value if isinstance(value, int) else int(str(value))
+        except ValueError:
+            return None
+    if kind is float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            return None
+        return number if abs(number) < 1e18 else None
+    return value if isinstance(value, str | int | float) else None

@@ -1,0 +1,1 @@
+"""Hugging Face transformers: DynamicCache and StaticCache, to the byte."""

@@ -1,0 +1,98 @@
+"""What `--model` takes, to a ModelSpec: a catalogue name, a hub id, a file or a folder."""
+
+import json
+import os
+import re
+from functools import lru_cache
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from kvplan.catalogue import MODELS
+from kvplan.errors import ConfigError, UnknownModelError
+from kvplan.models.hugging_face import read_catalogue_entry, read_config
+from kvplan.models.spec import ModelSpec
+
+# The largest published configuration is under 2 MB (quantised layers listed one by one); a file beyond this is not one.
+MAX_CONFIG_BYTES = 16 * 2**20
+
+
+def load_model(source: str | PathLike[str]) -> ModelSpec:
+    """Return the model that `source` names. Reading it once and passing it on is the fast way for many plans.
+
+    Args:
+        source: a catalogue name or alias (`llama-3-70b`), a hub id (`org/name`), a `.json` file that holds a
+            configuration, or a folder with a `config.json`.
+
+    Raises:
+        UnknownModelError: nothing has this name; carries the nearest ones.
+        ConfigError: the configuration is broken or contradicts itself.
+        UnsupportedArchitectureError: no rule with a source establishes what it caches.
+        HubError: the hub did not give the configuration.
+
+    """
+    text = os.fspath(source)
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise UnknownModelError(f"{text!r} is not a model's name or path.", hint="See `kvplan models`.")
+    path = Path(text)
+    if text.endswith(".json") or path.is_dir() or text.startswith((".", "/", "~")):
+        return _from_path(path.expanduser())
+    return _from_name(text)
+
+
+@lru_cache(maxsize=64)
+def _from_name(name: str) -> ModelSpec:
+    entry = MODELS.find(name)
+    if entry is not None:
+        return read_catalogue_entry(MODELS.read(entry), where=f"model_specs/{entry.path.name}")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name):
+        from kvplan.models.hub import read_hub_config  # noqa: PLC0415  the hub client costs 0.2 s
+
+        return read_config(read_hub_config(name), spec_id=name, source=f"hub: {name}", where=f"{name}/config.json")
+    raise UnknownModelError(
+        f"No model is called {name!r}.",
+        nearest=MODELS.nearest(name),
+        hint=None if MODELS.nearest(name) else "See `kvplan models`, or name a hub id (org/name) or a path to a config.json.",
+    )
+
+
+def _from_path(path: Path) -> ModelSpec:
+    file = path / "config.json" if path.is_dir() else path
+    values = parse_config(read_limited(file), where=str(file))
+    name = path.name if path.is_dir() else file.stem if file.stem != "config" else file.parent.name or file.stem
+    return read_config(values, spec_id=name, source=f"file: {file}", where=str(file))
+
+
+def read_limited(file: Path) -> bytes:
+    """Return the bytes of a configuration file.
+
+    Raises:
+        UnknownModelError: there is no such file.
+        ConfigError: it cannot be read, or is too large to be a configuration.
+
+    """
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_CONFIG_BYTES + 1)
+    except FileNotFoundError as error:
+        raise UnknownModelError(f"There is no file {file}.", hint="Give a config.json, or a folder that holds one.") from error
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
+    if len(content) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{file} is larger than {MAX_CONFIG_BYTES // 2**20} MiB: not a model configuration.")
+    return content
+
+
+def parse_config(content: bytes, *, where: str) -> Any:
+    """Return the JSON value of a configuration's bytes.
+
+    Raises:
+        ConfigError: it is not JSON; names the line.
+
+    """
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{where} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}.") from error
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{where} is not JSON: {type(error).__name__}.") from error

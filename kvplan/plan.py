@@ -1,0 +1,337 @@
+"""The answer: what fits, how sure that is, and why. `to_dict` is the contract's JSON."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from kvplan.deployment import Deployment, at_least, at_most, planned
+from kvplan.engines.base import CacheGroup, CacheLayout, MemoryBudget
+from kvplan.models.spec import Note
+from kvplan.units import format_bytes
+
+SCHEMA = "kvplan.plan/1"
+Verdict = Literal["fits", "tight", "does_not_fit", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked: the tokens of one request, and how many at once (None: not asked, one)."""
+
+    context_tokens: int
+    concurrent_requests: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the cache memory holds, in one replica.
+
+    Attributes:
+        kv_cache_blocks: blocks of the cache; None where the engine does not page or nothing says how much memory there is.
+        kv_cache_tokens: as this engine version prints it; None where nothing bounds it.
+        max_context_tokens: the longest single request; None where nothing bounds it.
+        max_concurrency: requests of the context at once; None where nothing bounds it.
+        limited_by: `weights`, `kv_cache`, `max_num_seqs` or `model`; None without a GPU.
+        replicas: data-parallel replicas, each with this capacity.
+
+    """
+
+    kv_cache_blocks: int | None
+    kv_cache_tokens: int | None
+    max_context_tokens: int | None
+    max_concurrency: float | None
+    limited_by: str | None
+    replicas: int
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """One plan. Cheap to make: what only a report needs is worked out when asked for.
+
+    Attributes:
+        deployment: model, GPUs, engine and settings.
+        request: what is asked.
+        stage: the pipeline stage whose GPU the figures are of (the one that decides).
+        verdict: whether the request fits.
+        capacity: what fits.
+        bytes_per_request, live_bytes_per_request: what one request reserves, and what it holds while it decodes.
+
+    """
+
+    deployment: Deployment
+    request: Request
+    stage: int
+    verdict: Verdict
+    capacity: Capacity
+    bytes_per_request: int
+    live_bytes_per_request: int
+
+    @property
+    def layout(self) -> CacheLayout:
+        """The cache layout of the deciding GPU."""
+        return self.deployment.layouts[self.stage]
+
+    @cached_property
+    def budget(self) -> MemoryBudget | None:
+        """How the deciding GPU is divided; None without a GPU or where the weights are unknown."""
+        return self.deployment.budget(self.stage, self.request.context_tokens)
+
+    @cached_property
+    def kv_cache_bytes(self) -> int | None:
+        """What the engine gives the cache of the deciding GPU; None where nothing says."""
+        share = self.deployment.share(self.stage, self.request.context_tokens)
+        return None if share is None else max(share.bytes, 0)
+
+    @cached_property
+    def interval(self) -> dict[str, tuple[int | float | None, int | float | None]] | None:
+        """The capacities at 5 % and 95 %; None without cache memory."""
+        deployment, context = self.deployment, self.request.context_tokens
+        share = deployment.share(self.stage, context)
+        if share is None:
+            return None
+        encoder = deployment.encoder_tokens(context)
+        return {
+            "kv_cache_tokens": (
+                self.layout.printed_tokens(share.low, context, encoder),
+                self.layout.printed_tokens(share.high, context, encoder),
+            ),
+            "max_context_tokens": (deployment.longest(0, at_least), deployment.longest(0, at_most)),
+            "max_concurrency": (
+                finite(self.layout.concurrency(share.low, context, encoder)),
+                finite(self.layout.concurrency(share.high, context, encoder)),
+            ),
+        }
+
+    @cached_property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the verdict, in words, with the figures."""
+        return tuple(_reasons(self))
+
+    @cached_property
+    def remedies(self) -> tuple["Remedy", ...]:
+        """The smallest changes that make it fit, most useful first; none where it fits."""
+        from kvplan.remedies import find_remedies  # noqa: PLC0415  remedies are plans themselves
+
+        return find_remedies(self)
+
+    @cached_property
+    def assumptions(self) -> tuple[Note, ...]:
+        """What was assumed, and from where."""
+        deployment = self.deployment
+        notes = [*deployment.model.assumptions, *deployment.settings.notes]
+        if deployment.group is not None:
+            notes += [Note(text, deployment.group.origin) for text in deployment.group.assumptions]
+        limit = deployment.model.max_context_tokens
+        if limit and self.request.context_tokens > limit:
+            notes.append(
+                Note(f"{self.request.context_tokens:,} tokens are more than the model's own {limit:,}", "configuration")
+            )
+        return tuple(notes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contract's JSON document."""
+        deployment, layout = self.deployment, self.layout
+        model, group, parallel = deployment.model, deployment.group, deployment.parallel
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict,
+            "model": {
+                "id": model.id,
+                "source": model.source,
+                "model_type": model.model_type,
+                "parameters": model.parameters,
+                "parameters_by_component": dict(model.parameters_by_component),
+                "layers": len(model.layers),
+                "max_context_tokens": model.max_context_tokens,
+            },
+            "gpu": None
+            if group is None
+            else {"id": group.gpu.id, "count": parallel.gpus, "memory_bytes": group.gpu.driver_bytes},
+            "engine": {
+                "name": deployment.engine.name,
+                "version": deployment.settings.version,
+                "args": {
+                    name: {"value": setting.value, "origin": setting.origin}
+                    for name, setting in deployment.settings.args.items()
+                },
+            },
+            "parallel": {"tensor": parallel.tensor, "pipeline": parallel.pipeline, "data": parallel.data},
+            "request": {
+                "context_tokens": self.request.context_tokens,
+                "concurrent_requests": self.request.concurrent_requests,
+            },
+            "memory": self._memory(),
+            "cache": {
+                "dtype": deployment.settings.kv_dtype.name,
+                "block_tokens": layout.block_tokens,
+                "bytes_per_token": layout.bytes_per_token,
+                "bytes_per_request": self.bytes_per_request,
+                "live_bytes_per_request": self.live_bytes_per_request,
+                "groups": [_group(group) for group in layout.groups],
+            },
+            "capacity": {
+                "kv_cache_blocks": self.capacity.kv_cache_blocks,
+                "kv_cache_tokens": self.capacity.kv_cache_tokens,
+                "max_context_tokens": self.capacity.max_context_tokens,
+                "max_concurrency": self.capacity.max_concurrency,
+                "limited_by": self.capacity.limited_by,
+                "replicas": self.capacity.replicas,
+            },
+            "interval": None if self.interval is None else {name: list(ends) for name, ends in self.interval.items()},
+            "reasons": list(self.reasons),
+            "remedies": [remedy.to_dict() for remedy in self.remedies],
+            "assumptions": [{"text": note.text, "source": note.source} for note in self.assumptions],
+        }
+
+    def _memory(self) -> dict[str, int | None]:
+        budget, cache = self.budget, self.kv_cache_bytes
+        if budget is None:
+            group = self.deployment.group
+            return {
+                "total_bytes": group.gpu.driver_bytes if group else None,
+                "budget_bytes": None,
+                "weights_bytes": self.deployment.stages[self.stage].weights_bytes,
+                "activation_bytes": None,
+                "cuda_graph_bytes": None,
+                "runtime_bytes": None,
+                "kv_cache_bytes": cache,
+                "free_bytes": None,
+            }
+        used = sum(item.bytes for item in budget.items)
+        return {
+            "total_bytes": budget.total_bytes,
+            "budget_bytes": budget.budget_bytes,
+            "weights_bytes": budget.used_by("weights"),
+            "activation_bytes": budget.used_by("activation"),
+            "cuda_graph_bytes": budget.used_by("cuda_graph"),
+            "runtime_bytes": budget.used_by("runtime"),
+            "kv_cache_bytes": cache,
+            "free_bytes": budget.total_bytes - used - (cache or 0),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One change that makes a plan fit.
+
+    Attributes:
+        change: what to change, as on the command line.
+        effect: what that gives, in words with figures.
+        plan: the plan with the change made.
+
+    """
+
+    change: str
+    effect: str
+    plan: Plan
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contract's form: the change, its effect and the new plan's figures."""
+        capacity = self.plan.capacity
+        return {
+            "change": self.change,
+            "effect": self.effect,
+            "plan": {
+                "verdict": self.plan.verdict,
+                "kv_cache_tokens": capacity.kv_cache_tokens,
+                "max_context_tokens": capacity.max_context_tokens,
+                "max_concurrency": capacity.max_concurrency,
+            },
+        }
+
+
+def make_plan(deployment: Deployment, context: int, users: int | None) -> Plan:
+    """Return the plan for requests of `context` tokens, `users` of them at once (None: one)."""
+    stage = deployment.deciding_stage(context)
+    layout = deployment.layouts[stage]
+    encoder = deployment.encoder_tokens(context)
+    reserved = layout.request_bytes(context, encoder)
+    share = deployment.share(stage, context)
+    if share is None:
+        verdict: Verdict = "unknown"
+        capacity = Capacity(None, None, None, None, None, deployment.parallel.data)
+    else:
+        asked = users or 1
+        verdict = "does_not_fit"
+        if deployment.holds(context, asked, planned):
+            verdict = "fits" if deployment.holds(context, asked, at_least) else "tight"
+        cache = max(share.bytes, 0)
+        limit = deployment.model.max_context_tokens or 0
+        usual = not deployment.engine.context_in_budget and context <= limit
+        concurrency = finite(layout.concurrency(cache, context, encoder))
+        capacity = Capacity(
+            layout.blocks(cache),
+            layout.printed_tokens(cache, context, encoder),
+            deployment.longest_request if usual else deployment.longest(context, planned),
+            concurrency,
+            _limit(deployment, share.bytes, concurrency),
+            deployment.parallel.data,
+        )
+    return Plan(
+        deployment,
+        Request(context, users),
+        stage,
+        verdict,
+        capacity,
+        reserved,
+        layout.live_bytes(context, encoder),
+    )
+
+
+def finite(value: float) -> float | None:
+    """Return the value, None for infinity: JSON has none."""
+    return None if math.isinf(value) else value
+
+
+def _limit(deployment: Deployment, cache_bytes: int, concurrency: float | None) -> str:
+    if cache_bytes <= 0:
+        return "weights"
+    if concurrency is None:
+        return "model"
+    seqs = deployment.settings.args.get("max_num_seqs")
+    return "max_num_seqs" if seqs is not None and seqs.value and concurrency > seqs.value else "kv_cache"
+
+
+def _group(group: CacheGroup) -> dict[str, Any]:
+    return {
+        "kind": group.kind,
+        "layers": group.layers,
+        "kv_heads": group.kv_heads,
+        "head_dim": group.head_dim,
+        "dtype": group.dtype,
+        "window_tokens": group.window_tokens,
+        "bytes_per_token": group.bytes_per_token,
+        "fixed_bytes": group.fixed_bytes,
+        "page_bytes": group.page_bytes,
+    }
+
+
+def _reasons(plan: Plan) -> list[str]:
+    deployment, budget, context = plan.deployment, plan.budget, plan.request.context_tokens
+    model, asked = deployment.model, plan.request.concurrent_requests or 1
+    if model.cacheless:
+        return [f"{model.id} is {model.cacheless}: it has no language-model cache."]
+    if plan.kv_cache_bytes is None:
+        if deployment.group is None:
+            return ["No GPU was named, so there are sizes but no verdict."]
+        return [f"The weights are unknown ({model.unknown_parameters}), so what is left for the cache is too."]
+    need = plan.bytes_per_request * asked
+    requests = f"{asked} request{'s' if asked > 1 else ''} of {context:,} tokens"
+    needed = f"{requests} {'need' if asked > 1 else 'needs'} {format_bytes(need)} of cache"
+    if budget is not None and budget.kv_cache_bytes <= 0 and deployment.kv_cache_memory is None:
+        short = budget.used_by("weights") - budget.budget_bytes
+        what = (
+            f"The weights alone ({format_bytes(budget.used_by('weights'))} per GPU) exceed the budget of "
+            f"{format_bytes(budget.budget_bytes)} by {format_bytes(short)}."
+            if short > 0
+            else f"Weights and overheads leave nothing of the budget of {format_bytes(budget.budget_bytes)} per GPU."
+        )
+        return [what]
+    have = f"{format_bytes(plan.kv_cache_bytes)} per GPU are there for it"
+    interval = plan.interval
+    if plan.verdict == "fits":
+        return [f"{needed}; {have}."]
+    if plan.verdict == "tight" and interval is not None:
+        low = interval["max_concurrency"][0]
+        return [f"{needed}; {have}, but at the low end of the interval only {low or 0:.2f} requests fit."]
+    return [f"{needed}; only {have}."]

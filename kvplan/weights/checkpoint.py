@@ -1,0 +1,109 @@
+"""Which weight format a published checkpoint has, from its own quantisation section."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kvplan.dtypes import find_dtype
+from kvplan.errors import SettingError, UnsupportedArchitectureError
+from kvplan.models.spec import ModelSpec
+from kvplan.weights.formats import WeightFormat, find_format
+
+
+def published_format(model: ModelSpec) -> tuple[WeightFormat, int]:
+    """Return the format the checkpoint is published in, and the bytes of a number it leaves alone.
+
+    Raises:
+        UnsupportedArchitectureError: a quantisation section whose width no rule establishes.
+
+    """
+    plain = find_dtype(model.dtype).block_bytes
+    section = model.quantization
+    if not section:
+        return WeightFormat(name=model.dtype, source="the configuration's dtype"), plain
+    name = _width(section)
+    if name is None:
+        method = str(section.get("quant_method") or section.get("quant_algo"))[:40]
+        raise UnsupportedArchitectureError(
+            f"{model.id}: quantization_config has the method {method!r}, whose width kvplan does not know.",
+            hint="State the width with --quantization, for example --quantization int4 or 4.5bpw.",
+        )
+    return find_format(name)
+
+
+def _width(section: Mapping[str, Any]) -> str | None:
+    """Return the `--quantization` word that a quantisation section amounts to, or None where it is not understood."""
+    method = str(section.get("quant_method") or "").lower()
+    algorithm = str(section.get("quant_algo") or "").lower()
+    bits = section.get("bits") or section.get("w_bit")
+    if method == "mxfp4":
+        return "mxfp4-experts"
+    if method == "fp8" and not algorithm:
+        return "fp8-block" if section.get("weight_block_size") else "fp8"
+    if method in ("awq", "gptq", "auto-round", "intel/auto-round", "autoround") and bits in (4, 8):
+        return "int4" if bits == 4 else "int8"
+    if method == "bitsandbytes":
+        if section.get("load_in_4bit"):
+            return "nf4" if section.get("bnb_4bit_quant_type", "fp4") == "nf4" else "fp4"
+        return "int8" if section.get("load_in_8bit") else None
+    if "nvfp4" in algorithm:
+        return "nvfp4"
+    if algorithm in ("fp8", "fp8_pb_wo"):
+        return "fp8"
+    if method == "compressed-tensors":
+        return _compressed_tensors(section)
+    return None
+
+
+def _compressed_tensors(section: Mapping[str, Any]) -> str | None:
+    """Return the width of compressed-tensors' first group, where all groups agree."""
+    groups = section.get("config_groups")
+    weights = [
+        group.get("weights")
+        for group in (groups.values() if isinstance(groups, Mapping) else ())
+        if isinstance(group, Mapping)
+    ]
+    kinds = {
+        (w.get("type"), w.get("num_bits"), w.get("strategy"), w.get("group_size"))
+        for w in weights
+        if isinstance(w, Mapping)
+    }
+    if len(kinds) != 1:
+        return None
+    kind, bits, strategy, group = kinds.pop()
+    if kind == "float":
+        if bits == 4:
+            return "nvfp4" if group == 16 else "mxfp4"
+        return ("fp8-block" if strategy == "block" else "fp8") if bits == 8 else None
+    return {4: "int4", 8: "int8"}.get(bits) if kind == "int" else None
+
+
+def declared_kv_dtype(model: ModelSpec) -> str | None:
+    """Return the cache format that the checkpoint declares (`kv_cache_quant_algo`, `kv_cache_scheme`), or None."""
+    section = model.quantization or {}
+    if str(section.get("kv_cache_quant_algo") or "").lower().startswith("fp8"):
+        return "fp8_e4m3"
+    scheme = section.get("kv_cache_scheme")
+    if isinstance(scheme, Mapping) and scheme.get("type") == "float" and scheme.get("num_bits") == 8:
+        return "fp8_e4m3"
+    return None
+
+
+def weight_format(model: ModelSpec, quantization: str | None) -> tuple[WeightFormat, int]:
+    """Return the format planned for: the one asked for, else the published one.
+
+    Raises:
+        SettingError: the name is not a format.
+        UnsupportedArchitectureError: the published format is not understood.
+
+    """
+    if quantization is None:
+        return published_format(model)
+    try:
+        return find_format(quantization)
+    except SettingError:
+        if (
+            model.quantization
+            and quantization.strip().lower() == str(model.quantization.get("quant_method", "")).lower()
+        ):
+            return published_format(model)
+        raise

@@ -1,11 +1,10 @@
 """The spec files that travel with kvplan: names and aliases to files, one file per model and per GPU.
 
-`model_specs/` and `gpu_specs/` stand at the top of the repository and inside the wheel. A file's name is its id, and its
-first lines are `id:` and `aliases: [..]` on one line each (a test holds them to it), so that a name is found by reading
-text: parsing every YAML file would cost more than the estimate.
+`model_specs/` and `gpu_specs/` stand at the top of the repository and inside the wheel. A file's name is its id, and
+its first lines are `id:` and `aliases: [..]` on one line each (a test holds them to it), so that a name is found by
+reading text: parsing every YAML file would cost more than the estimate.
 """
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,10 +17,13 @@ from kvplan.errors import SpecError
 _PACKAGE = Path(__file__).resolve().parent
 # Wheel first; in a checkout (and an editable install) the folders stand beside the package.
 _ROOTS = (_PACKAGE / "data", _PACKAGE.parent)
+_ALIASES = re.compile(rb"^aliases: \[(.*)\]$", re.MULTILINE)
+_CHECKPOINT = re.compile(r"^  - \{hub: ([^,}]+), format: ([^,}]+)", re.MULTILINE)
+_HEAD_BYTES = 4096  # id and aliases stand in the first bytes of a file; a test holds every file to it
 
 
 def normalise(name: str) -> str:
-    """Return the spelling under which names are compared: letters and digits only, lower case, `.` kept between digits."""
+    """Return the spelling under which names are compared: lower-case letters and digits, `.` kept between digits."""
     return re.sub(r"(?<!\d)\.|\.(?!\d)|[^a-z0-9.]+", "", name.lower())
 
 
@@ -65,6 +67,11 @@ class Catalogue:
         # An entry's own id wins over another's alias.
         return names | {normalise(name): name for name in self.entries}
 
+    @cached_property
+    def _by_checkpoint(self) -> dict[str, tuple[str, str]]:
+        texts = ((entry.id, entry.path.read_text(encoding="utf-8")) for entry in self.entries.values())
+        return {normalise(hub): (name, form) for name, text in texts for hub, form in _CHECKPOINT.findall(text)}
+
     def find(self, name: str) -> Entry | None:
         """Return the entry of this id or alias, or None. Case and punctuation do not count."""
         path = self.root / f"{name}.yaml"
@@ -73,8 +80,19 @@ class Catalogue:
         entry_id = self._by_name.get(normalise(name))
         return self.entries[entry_id] if entry_id else None
 
+    def find_checkpoint(self, name: str) -> tuple[Entry, str] | None:
+        """Return the entry that lists this repository among its other checkpoints, and that checkpoint's format.
+
+        A quantised repository is no alias: its entry's configuration is that of the unquantised model. `format` is a
+        word of `--quantization`, or `native` for what the entry's own configuration describes.
+        """
+        found = self._by_checkpoint.get(normalise(name))
+        return (self.entries[found[0]], found[1]) if found else None
+
     def nearest(self, name: str, count: int = 3) -> tuple[str, ...]:
-        """Return the ids whose id or alias is closest to `name`, best first; names that hold it come before look-alikes."""
+        """Return the ids whose name is closest to `name`, best first; names that hold it come before look-alikes."""
+        import difflib  # noqa: PLC0415  only a name that was not found needs it
+
         wanted = normalise(name)
         found = [self._by_name[known] for known in self._by_name if len(wanted) > 2 and wanted in known]
         found += [
@@ -109,15 +127,12 @@ class Catalogue:
 
 
 def _head(path: Path) -> Entry:
-    """Read an entry's id and aliases from the first lines of its file."""
-    aliases: list[str] = []
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("aliases:"):
-                inside = line.removeprefix("aliases:").strip().strip("[]")
-                aliases = [alias.strip().strip("'\"") for alias in inside.split(",") if alias.strip()]
-                break
-    return Entry(id=path.stem, aliases=tuple(aliases), path=path)
+    """Read an entry's id and aliases from the first bytes of its file."""
+    with path.open("rb") as file:
+        found = _ALIASES.search(file.read(_HEAD_BYTES))
+    inside = found[1].decode() if found else ""
+    aliases = tuple(alias.strip().strip("'\"") for alias in inside.split(",") if alias.strip())
+    return Entry(id=path.stem, aliases=aliases, path=path)
 
 
 MODELS = Catalogue("model_specs")

@@ -1,8 +1,9 @@
 """A deployment: a model on GPUs under an engine's settings; everything of a plan that does not depend on the request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from kvplan.engines.base import CacheLayout, Engine, MemoryBudget, Settings, Stage
 from kvplan.gpus import GpuGroup
@@ -32,6 +33,7 @@ class Deployment:
         quantization: the name of the weight format planned for.
         kv_cache_memory: bytes of cache per GPU given outright; None: the budget decides.
         stages, layouts: one of each per pipeline stage.
+        arguments: of the call that asked for it, by `kvplan.estimate`'s names, so that a variant can be asked for.
 
     """
 
@@ -44,6 +46,7 @@ class Deployment:
     kv_cache_memory: int | None
     stages: tuple[Stage, ...]
     layouts: tuple[CacheLayout, ...]
+    arguments: Mapping[str, Any]
 
     # -- memory ------------------------------------------------------------------------------------------------------
 

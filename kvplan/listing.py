@@ -16,4 +16,4 @@ def gpus() -> list[str]:
 
 def engines() -> list[str]:
     """Return the names of the engines that are built."""
-    return built()
+    return list(built())

@@ -130,6 +130,18 @@ def _deploy(
             engine.layout(model=model, stage=stage, parallel=parallel, settings=settings, gpu=device)
             for stage in stages
         ),
+        arguments={
+            "model": model,
+            "gpu": group,
+            "engine": engine_name,
+            "tensor_parallel": tensor,
+            "pipeline_parallel": pipeline,
+            "data_parallel": data,
+            "quantization": quantization,
+            "kv_dtype": kv_dtype,
+            "kv_cache_memory": kv_cache_memory,
+            "engine_args": given,
+        },
     )
 
 
@@ -172,5 +184,3 @@ def _stages(model: ModelSpec, parallel: Parallelism, form: WeightFormat, plain_b
             )
         )
     return stages
-
-

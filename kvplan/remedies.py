@@ -1,8 +1,122 @@
-"""The smallest changes that make a plan fit."""
+"""The smallest changes that make a plan fit: each is tried as a plan of its own, so its effect is what would be planned."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from kvplan.deployment import at_least
+from kvplan.errors import KvplanError
 from kvplan.plan import Plan, Remedy
+
+_SHOWN = 4
+# Shorter contexts are offered in steps of this many tokens, and only down to the least that people serve.
+_CONTEXT_STEP, _LEAST_CONTEXT = 256, 1024
 
 
 def find_remedies(plan: Plan) -> tuple[Remedy, ...]:
-    """Return the changes that make the plan fit, most useful first."""
-    return ()
+    """Return the changes that make the plan fit with certainty, settings before hardware; none where it fits already."""
+    if plan.verdict not in ("tight", "does_not_fit"):
+        return ()
+    found = list(_single(plan))
+    if not found:
+        found = list(_pairs(plan))
+    return tuple(found[:_SHOWN])
+
+
+def _single(plan: Plan) -> Iterator[Remedy]:
+    """Try one change at a time; of each kind the smallest that fits."""
+    yield from _less_asked(plan)
+    for kind in (_cache_formats(plan), _engine_settings(plan), _weight_formats(plan), _more_gpus(plan)):
+        for words, changes in kind:
+            remedy = _try(plan, words, changes)
+            if remedy is not None:
+                yield remedy
+                break
+
+
+def _pairs(plan: Plan) -> Iterator[Remedy]:
+    """Try a weight format together with more GPUs, the fewest GPUs first."""
+    for gpu_words, gpu_changes in _more_gpus(plan):
+        for words, changes in _weight_formats(plan):
+            remedy = _try(plan, f"{words} {gpu_words}", {**changes, **gpu_changes})
+            if remedy is not None:
+                yield remedy
+                return
+
+
+def _less_asked(plan: Plan) -> Iterator[Remedy]:
+    """Ask for shorter requests, or for fewer of them."""
+    users, context = plan.request.concurrent_requests, plan.request.context_tokens
+    if users and users > 1 and plan.capacity.max_concurrency and plan.interval:
+        fewer = int(plan.interval["max_concurrency"][0] or 0)
+        if 1 <= fewer < users and (remedy := _try(plan, f"--users {fewer}", {"users": fewer})):
+            yield remedy
+    shorter = _shorter(plan, context, users or 1)
+    if shorter and (remedy := _try(plan, f"--context {shorter}", {"context": shorter})):
+        yield remedy
+
+
+def _shorter(plan: Plan, context: int, users: int) -> int:
+    """Return the longest context, in steps, of which that many requests fit at the low end; 0 where none does."""
+    low, high = 0, context // _CONTEXT_STEP
+    while low < high:
+        middle = (low + high + 1) // 2
+        if plan.deployment.holds(middle * _CONTEXT_STEP, users, at_least):
+            low = middle
+        else:
+            high = middle - 1
+    length = low * _CONTEXT_STEP
+    return length if _LEAST_CONTEXT <= length < context else 0
+
+
+def _cache_formats(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    wide = plan.deployment.settings.kv_dtype.bits > 8
+    if wide and plan.deployment.engine.name != "transformers":
+        yield "--kv-dtype fp8", {"kv_dtype": "fp8"}
+
+
+def _engine_settings(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    settings = plan.deployment.settings.args
+    given = plan.deployment.arguments["engine_args"]
+    for name, value, better in (
+        ("max_num_seqs", 64, lambda now: now > 64),
+        ("gpu_memory_utilization", 0.95, lambda now: now < 0.95),
+        ("enforce_eager", True, lambda now: not now),
+    ):
+        if name in settings and better(settings[name].value):
+            yield f"--engine-arg {name}={str(value).lower()}", {"engine_args": {**given, name: value}}
+
+
+def _weight_formats(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if plan.deployment.quantization in ("bfloat16", "float16", "float32", "bf16", "fp16", "fp32"):
+        for name in ("fp8", "int4"):
+            yield f"--quantization {name}", {"quantization": name}
+
+
+def _more_gpus(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    tensor, group = plan.deployment.parallel.tensor, plan.deployment.group
+    if group is not None:
+        for factor in (2, 4, 8, 16):
+            changes = {"tensor_parallel": tensor * factor, "gpu": replace(group, count=1)}
+            yield f"--tensor-parallel {tensor * factor}", changes
+
+
+def _try(plan: Plan, words: str, changes: Mapping[str, Any]) -> Remedy | None:
+    """Return the remedy if the plan with the changes fits, None otherwise (an engine may refuse the change)."""
+    from kvplan.planner import estimate  # noqa: PLC0415  plans and remedies need each other
+
+    asked = {"context": plan.request.context_tokens, "users": plan.request.concurrent_requests}
+    try:
+        changed = estimate(**{**plan.deployment.arguments, **asked, **changes})
+    except KvplanError:
+        return None
+    return Remedy(words, _effect(changed), changed) if changed.verdict == "fits" else None
+
+
+def _effect(plan: Plan) -> str:
+    requests, longest = plan.capacity.max_concurrency, plan.capacity.max_context_tokens
+    many = "any number of" if requests is None else f"{requests:,.1f}"
+    gpus = plan.deployment.parallel.gpus
+    where = f" on {gpus} GPUs" if gpus > 1 else ""
+    upto = f", up to {longest:,} tokens in one" if longest else ""
+    return f"{many} requests of {plan.request.context_tokens:,} tokens{upto}{where}"

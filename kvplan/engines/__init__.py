@@ -1,7 +1,6 @@
 """Engines by name. The folder is the registry: `engines/<name>/engine.py` holds the class."""
 
 import importlib
-import inspect
 import pkgutil
 from functools import cache
 
@@ -12,12 +11,14 @@ from kvplan.errors import UnknownEngineError
 NAMES = ("vllm", "sglang", "tensorrt-llm", "tgi", "lmdeploy", "llama.cpp", "ollama", "transformers", "textbook")
 
 
-def built() -> list[str]:
+@cache
+def built() -> tuple[str, ...]:
     """Return the names of the engines that are built, in the contract's order."""
     folders = {module.name for module in pkgutil.iter_modules(__path__) if module.ispkg}
-    return [name for name in NAMES if _folder(name) in folders]
+    return tuple(name for name in NAMES if _folder(name) in folders)
 
 
+@cache
 def find_engine(text: str) -> tuple[Engine, str]:
     """Return the engine that `name` or `name@version` means, and the version.
 
@@ -48,10 +49,5 @@ def _load(name: str) -> Engine | None:
     if name not in built():
         return None
     module = importlib.import_module(f"kvplan.engines.{_folder(name)}.engine")
-    classes = [
-        cls
-        for _, cls in inspect.getmembers(module, inspect.isclass)
-        if issubclass(cls, Engine) and not inspect.isabstract(cls) and cls.__module__ == module.__name__
-    ]
-    engine: Engine = classes[0]()
-    return engine
+    classes = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__]
+    return next(cls for cls in classes if issubclass(cls, Engine))()

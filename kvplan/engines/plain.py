@@ -14,11 +14,14 @@ from kvplan.models.spec import Layer
 
 def rank_caches(layers: Iterable[Layer], tensor: int) -> dict[LayerCache, int]:
     """Return the distinct caches of one tensor-parallel rank with the number of layers that keep one."""
-    counts: dict[LayerCache, int] = {}
+    whole: dict[LayerCache, int] = {}
     for layer in layers:
         for cache in layer.caches:
-            part = cache.shard(tensor)
-            counts[part] = counts.get(part, 0) + 1
+            whole[cache] = whole.get(cache, 0) + 1
+    counts: dict[LayerCache, int] = {}
+    for cache, count in whole.items():
+        part = cache.shard(tensor)
+        counts[part] = counts.get(part, 0) + count
     return counts
 
 

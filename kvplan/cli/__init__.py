@@ -1,0 +1,36 @@
+"""The command line. Results go to stdout, progress and warnings to stderr; errors are formatted here, once."""
+
+import os
+import sys
+
+from kvplan.errors import KvplanError
+
+
+def main() -> None:
+    """Run kvplan and exit with the contract's code: 0 well, 1 does not fit, 2 input or usage, 3 kvplan itself failed."""
+    from kvplan.cli.app import app  # noqa: PLC0415  typer is not needed to import the package
+
+    try:
+        app()
+    except KvplanError as error:
+        _say(f"kvplan: {error.message}")
+        if error.hint:
+            _say(f"        {error.hint}")
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted; stop quietly, and keep the interpreter from flushing into the void.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("KVPLAN_DEBUG"):
+            raise
+        _say(f"kvplan failed: {type(error).__name__}: {error}")
+        _say(
+            "        This is a defect of kvplan. Please report it with the command; KVPLAN_DEBUG=1 shows the traceback."
+        )
+        sys.exit(3)
+
+
+def _say(text: str) -> None:
+    """Print one line to stderr; what came from a file or an argument may hold terminal escapes, which are shown, not obeyed."""
+    print("".join(char if char.isprintable() else repr(char)[1:-1] for char in text), file=sys.stderr)  # noqa: T201

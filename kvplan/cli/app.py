@@ -1,0 +1,38 @@
+"""The commands, one thin file each."""
+
+from typing import Annotated
+
+import typer
+
+from kvplan.cli import catalogues, estimate
+
+app = typer.Typer(
+    name="kvplan",
+    help="How much memory serving a language model takes, the longest context and the requests that fit: without a GPU.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("estimate", epilog=estimate.EXAMPLES)(estimate.estimate)
+app.command("models")(catalogues.models)
+app.command("gpus")(catalogues.gpus)
+app.command("engines")(catalogues.engines)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from kvplan import __version__  # noqa: PLC0415  only for this answer
+
+        typer.echo(f"kvplan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[  # noqa: ARG001  answered by its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Hold the options that stand before a command."""

@@ -1,0 +1,77 @@
+"""How each figure of a plan comes about: formula, numbers, source."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kvplan.plan import Plan
+from kvplan.units import format_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """One figure: what it is, how it is worked out, what comes out, and where the rule is from."""
+
+    figure: str
+    formula: str
+    result: str
+    source: str
+
+
+def derive(plan: Plan) -> Iterator[Derivation]:
+    """Yield the derivations of a plan's figures, in the order of the report."""
+    yield from _parameters(plan)
+    yield from _budget(plan)
+    yield from _cache(plan)
+    yield from _capacity(plan)
+
+
+def _parameters(plan: Plan) -> Iterator[Derivation]:
+    model = plan.deployment.model
+    if model.parameters_by_component:
+        terms = " + ".join(
+            f"{name} {count:,}" for name, count in model.parameters_by_component.items() if name != "draft"
+        )
+        yield Derivation("parameters", terms, f"{model.parameters:,}", model.source)
+    elif model.parameters:
+        yield Derivation("parameters", "published total", f"{model.parameters:,}", model.source)
+
+
+def _budget(plan: Plan) -> Iterator[Derivation]:
+    budget = plan.budget
+    if budget is None:
+        stage = plan.deployment.stages[plan.stage]
+        if stage.weights_bytes is not None:
+            yield Derivation("weights", stage.weights_formula, format_bytes(stage.weights_bytes), "parameters x format")
+        return
+    yield Derivation("budget", budget.formula, format_bytes(budget.budget_bytes), budget.source)
+    for item in budget.items:
+        spread = "" if item.low == item.high else f" ({format_bytes(item.low)} to {format_bytes(item.high)})"
+        yield Derivation(item.name.replace("_", " "), item.formula, format_bytes(item.bytes) + spread, item.source)
+    terms = " - ".join(["budget", *(item.name.replace("_", " ") for item in budget.items)])
+    yield Derivation("KV cache", terms, format_bytes(budget.kv_cache_bytes), "what is left")
+
+
+def _cache(plan: Plan) -> Iterator[Derivation]:
+    source = f"{plan.deployment.engine.name} {plan.deployment.settings.version}".strip()
+    for group in plan.layout.groups:
+        figure = f"{group.layers} x {group.kind.replace('_', ' ')}"
+        page = f", pages of {format_bytes(group.page_bytes)}" if group.block_tokens else ""
+        yield Derivation(figure, group.formula, f"{format_bytes(group.bytes_per_token)} per token{page}", source)
+    if plan.layout.bytes_per_block:
+        blocks = plan.bytes_per_request / plan.layout.bytes_per_block
+        formula = f"{blocks:,.0f} blocks x {plan.layout.bytes_per_block:,} B"
+    else:
+        formula = f"the groups above at n = {plan.request.context_tokens:,}"
+    yield Derivation("one request", formula, format_bytes(plan.bytes_per_request), source)
+
+
+def _capacity(plan: Plan) -> Iterator[Derivation]:
+    if plan.kv_cache_bytes is None or plan.capacity.max_concurrency is None:
+        return
+    formula = f"{plan.kv_cache_bytes:,} B / {plan.bytes_per_request:,} B, in whole blocks where the engine pages"
+    yield Derivation("concurrent requests", formula, f"{plan.capacity.max_concurrency:,.2f}", "the cache / one request")
+    if plan.capacity.max_context_tokens is not None:
+        rule = "the longest n whose request fits; n + 1 does not, or is beyond the model's own maximum"
+        yield Derivation(
+            "longest context", rule, f"{plan.capacity.max_context_tokens:,} tokens", "search on the size above"
+        )

@@ -18,8 +18,10 @@ def find_remedies(plan: Plan) -> tuple[Remedy, ...]:
     if plan.verdict not in ("tight", "does_not_fit"):
         return ()
     found = list(_single(plan))
-    if not found:
-        found = list(_pairs(plan))
+    gpus = min((remedy.plan.deployment.parallel.gpus for remedy in found), default=None)
+    if gpus is None or gpus > plan.deployment.parallel.gpus:
+        # Only more GPUs help: a smaller weight format may make do with fewer of them.
+        found = [*_pairs(plan, gpus), *found]
     return tuple(found[:_SHOWN])
 
 
@@ -34,9 +36,11 @@ def _single(plan: Plan) -> Iterator[Remedy]:
                 break
 
 
-def _pairs(plan: Plan) -> Iterator[Remedy]:
-    """Try a weight format together with more GPUs, the fewest GPUs first."""
+def _pairs(plan: Plan, fewer_than: int | None) -> Iterator[Remedy]:
+    """Try a weight format together with more GPUs, the fewest GPUs first; only fewer GPUs than already found are of use."""
     for gpu_words, gpu_changes in _more_gpus(plan):
+        if fewer_than is not None and gpu_changes["tensor_parallel"] * plan.deployment.parallel.pipeline >= fewer_than:
+            return
         for words, changes in _weight_formats(plan):
             remedy = _try(plan, f"{words} {gpu_words}", {**changes, **gpu_changes})
             if remedy is not None:

@@ -17,13 +17,13 @@ UNSET: Final = _Unset()
 # The largest value that is believed, by the first word found in a key; anything beyond is a broken file. The limits lie
 # an order of magnitude above any published model, and keep every reader quick on hostile input.
 _LIMITS: Final = (
+    ("vocab", 100_000_000),
     ("layer", 4_000),
     ("head_dim", 65_536),
     ("d_kv", 65_536),
     ("kv_channels", 65_536),
     ("head", 65_536),
     ("expert", 65_536),
-    ("vocab", 100_000_000),
     ("position", 10_000_000_000),
     ("length", 10_000_000_000),
     ("seq", 10_000_000_000),

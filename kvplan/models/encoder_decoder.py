@@ -9,13 +9,8 @@ from kvplan.caches import CrossAttention, LayerCache
 from kvplan.models.config import Config
 from kvplan.models.decoder import Decoder
 from kvplan.models.spec import Layer
-from kvplan.weights import blocks
-from kvplan.weights.parts import Component, Part, embedding, linear, norm
-
-
-def times(parts: Iterable[Part], count: int) -> Iterator[Part]:
-    """Return the parts of one layer, each `count` times."""
-    return (replace(part, count=part.count * count) for part in parts)
+from kvplan.models.towers import encoder_layer, self_attention, times
+from kvplan.weights.parts import Part, embedding, linear
 
 
 def architecture(config: Config) -> str:
@@ -24,48 +19,15 @@ def architecture(config: Config) -> str:
     return names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
 
 
-def label_count(config: Config) -> int:
+def label_count(config: Config, default: int = 2) -> int:
     """Return the outputs of a classification head: `id2label`, else `num_labels`, else 2 (PreTrainedConfig)."""
     labels = config.raw("id2label")
-    return len(labels) if isinstance(labels, dict) else config.count("num_labels", default=2)
+    return len(labels) if isinstance(labels, dict) else config.count("num_labels", default=default)
 
 
-def projections(
-    hidden: int,
-    inner: int,
-    *,
-    prefix: str = "self_attn.",
-    source: int | None = None,
-    bias: bool = True,
-    key_bias: bool | None = None,
-    component: Component = "attention",
-) -> Iterator[Part]:
-    """Return Q, K, V and O between `hidden` and heads x head_dim; K and V read `source`; Whisper's K has no bias."""
-    source = hidden if source is None else source
-    key_bias = bias if key_bias is None else key_bias
-    yield linear(f"{prefix}q_proj", inner, hidden, bias=bias, component=component)
-    yield linear(f"{prefix}k_proj", inner, source, bias=key_bias, component=component)
-    yield linear(f"{prefix}v_proj", inner, source, bias=bias, component=component)
-    yield linear(f"{prefix}o_proj", hidden, inner, bias=bias, component=component, split="row")
-
-
-def encoder_layer(
-    hidden: int,
-    width: int,
-    *,
-    inner: int | None = None,
-    bias: bool = True,
-    key_bias: bool | None = None,
-    mlp_bias: bool = True,
-    gated: bool = False,
-    norms: int = 2,
-    norm_bias: bool = True,
-    component: Component = "encoder",
-) -> Iterator[Part]:
-    """Return one bidirectional layer: attention, MLP and norms."""
-    yield from projections(hidden, hidden if inner is None else inner, bias=bias, key_bias=key_bias, component=component)
-    yield from (blocks.gated_mlp if gated else blocks.plain_mlp)(hidden, width, bias=mlp_bias, component=component)
-    yield norm("layer_norms", hidden, bias=norm_bias, component=component, count=norms)
+def named(prefix: str, parts: Iterable[Part]) -> Iterator[Part]:
+    """Return the parts under a path of their own."""
+    return (replace(part, name=prefix + part.name) for part in parts)
 
 
 class EncoderDecoder(Decoder):
@@ -82,6 +44,7 @@ class EncoderDecoder(Decoder):
     output_bias = True
     mlp_bias = True
     key_bias: ClassVar[bool | None] = None  # None: as the other projections
+    default_labels: ClassVar[int] = 2
 
     @cached_property
     def alone(self) -> bool:
@@ -159,15 +122,19 @@ class EncoderDecoder(Decoder):
 
     def attention_parts(self, index: int) -> Iterator[Part]:
         """Return self-attention and cross-attention."""
-        for prefix, source in (("self_attn.", None), ("encoder_attn.", self.encoder_size)):
-            yield from projections(
-                self.hidden_size,
-                self.heads_at(index) * self.key_dim_at(index),
-                prefix=prefix,
-                source=source,
-                bias=self.qkv_bias,
-                key_bias=self.key_bias,
-            )
+        yield from named("self_attn.", self._projections(index, self.hidden_size))
+        yield from named("encoder_attn.", self._projections(index, self.encoder_size))
+
+    def _projections(self, index: int, source: int) -> Iterator[Part]:
+        return self_attention(
+            self.hidden_size,
+            component="attention",
+            inner=self.heads_at(index) * self.key_dim_at(index),
+            source=source,
+            qkv_bias=self.qkv_bias,
+            k_bias=self.key_bias,
+            output_bias=self.qkv_bias,
+        )
 
     # -- the encoder ---------------------------------------------------------------------------------------------------
 
@@ -188,11 +155,13 @@ class EncoderDecoder(Decoder):
 
     def encoder_parts(self) -> Iterator[Part]:
         """Return the encoder, its token embedding not included."""
-        yield from times(self.encoder_layer_parts(), self.encoder_layer_count)
+        yield from times(self.encoder_layer_count, self.encoder_layer_parts())
 
     def encoder_layer_parts(self) -> Iterator[Part]:
         """Return one encoder layer."""
-        return encoder_layer(self.hidden_size, self.encoder_intermediate_size, key_bias=self.key_bias)
+        return encoder_layer(
+            self.hidden_size, self.encoder_intermediate_size, component="encoder", k_bias=self.key_bias
+        )
 
     # -- outside the layers --------------------------------------------------------------------------------------------
 
@@ -223,7 +192,12 @@ class EncoderDecoder(Decoder):
         if name.endswith("ForSequenceClassification"):
             yield linear("dense", self.hidden_size, self.hidden_size, bias=True, component="head", split="replicated")
             yield linear(
-                "out_proj", label_count(self.config), self.hidden_size, bias=True, component="head", split="replicated"
+                "out_proj",
+                label_count(self.config, self.default_labels),
+                self.hidden_size,
+                bias=True,
+                component="head",
+                split="replicated",
             )
         elif name.endswith("ForQuestionAnswering"):
             yield linear("qa_outputs", 2, self.hidden_size, bias=True, component="head", split="replicated")

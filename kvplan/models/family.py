@@ -5,6 +5,7 @@ general reader (`decoder.py`). The folder is the registry: `find_family` imports
 one, else the whole folder.
 """
 
+import contextlib
 import importlib
 import pkgutil
 import re
@@ -20,7 +21,7 @@ from kvplan.weights.parts import Component, Part
 
 # Keys that announce a cache of their own kind. A family that meets one which it does not read refuses: the file says
 # something about the cache that no rule here has understood.
-SIGNALS = frozenset(
+SIGNALS = frozenset(  # one word list is easier to keep than forty quoted lines
     """
     attention_chunk_size attn_layer_indices attn_layer_offset attn_layer_period attn_type_list block_configs block_types
     cla_share_factor compress_rates compress_ratios conv_L_cache cross_attention_layers full_attention_interval
@@ -28,7 +29,7 @@ SIGNALS = frozenset(
     layers_block_type linear_attn_config linear_conv_kernel_dim local_attention mamba_d_state mamba_state_dim mixer_types
     num_attention_groups num_kv_shared_layers sliding_window sliding_window_pattern sliding_window_size sparse_attention_freq
     sparse_attention_config ssm_state_size state_size swa_num_key_value_heads use_cla use_sliding_window
-    """.split()
+    """.split()  # noqa: SIM905
 )
 # Values that switch a signal off.
 _OFF: tuple[Any, ...] = (None, False, 0, -1, [], {}, "")
@@ -177,7 +178,7 @@ class Family:
         return None
 
     def assumptions(self) -> Iterator[Note]:
-        """What the file did not state and where it was taken from."""
+        """Yield what the file did not state, and where it was taken from."""
         for config in (self.config, *_descendants(self.config)):
             if config.assumed and config.facts:
                 values = ", ".join(f"{key}={value!r}" for key, value in sorted(config.assumed.items()))
@@ -219,10 +220,8 @@ def find_family(model_type: str) -> type[Family] | None:
     """Return the family class for a model type, or None."""
     if model_type not in Family.registry:
         module = re.sub(r"[^a-z0-9_]", "_", model_type.lower())
-        try:
+        with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(f"kvplan.models.families.{module}")
-        except ModuleNotFoundError:
-            pass
         if model_type not in Family.registry:
             _import_all()
     return Family.registry.get(model_type)

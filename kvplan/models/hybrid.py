@@ -1,13 +1,16 @@
 """The general reader of models with recurrent layers: alone, or between layers of attention."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import ClassVar
 
 from kvplan.caches import LayerCache
-from kvplan.models.decoder import LINEAR, Decoder
+from kvplan.models.decoder import FULL, LINEAR, Decoder
 from kvplan.models.mixers import Mixer
 from kvplan.weights.parts import Part
+
+# transformers' older words (configuration_utils.py _LEGACY_LAYER_TYPE_REMAP, 5.18).
+_OLDER = {"mamba": LINEAR, "attention": FULL}
 
 
 class Hybrid(Decoder):
@@ -16,11 +19,23 @@ class Hybrid(Decoder):
     Families give `mixer`, and `layer_type_rule` for files without a list.
 
     Attributes:
-        recurrent_words: the layer types that mean the mixer ("mamba" is transformers' older word).
+        recurrent_word: the layer type that means the mixer.
 
     """
 
-    recurrent_words: ClassVar[tuple[str, ...]] = (LINEAR, "mamba")
+    recurrent_word: ClassVar[str] = LINEAR
+
+    @cached_property
+    def layer_types(self) -> Sequence[str]:
+        """One word per layer: stated under either of the two keys in use, else by the family's rule."""
+        stated = self.config.items("layer_types", "layers_block_type")
+        if not stated:
+            return [self.layer_type_rule(i) for i in range(self.layer_count)]
+        if len(stated) != self.layer_count or not all(isinstance(word, str) for word in stated):
+            raise self.config.fail(
+                "layer_types", f"has {len(stated)} words for {self.layer_count} layers; one each was expected."
+            )
+        return [_OLDER.get(word, word) for word in stated]
 
     @cached_property
     def mixer(self) -> Mixer:
@@ -29,7 +44,7 @@ class Hybrid(Decoder):
 
     def is_recurrent(self, index: int) -> bool:
         """Whether layer `index` has the mixer."""
-        return self.layer_types[index] in self.recurrent_words
+        return self.layer_types[index] == self.recurrent_word
 
     def caches(self, index: int) -> tuple[LayerCache, ...]:
         """Return the mixer's state, or what attention keeps."""

@@ -1,6 +1,6 @@
 """Decoders whose file lists what each layer is: `layer_types` for its attention, `mlp_layer_types` for its MLP."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
@@ -20,10 +20,13 @@ class ListedMoe(MoeDecoder):
     expert_keys = ("n_routed_experts", "num_experts", "num_local_experts")
     shared_keys: ClassVar[tuple[str, ...]] = ("n_shared_experts", "num_shared_experts")
 
+    # Keys about windows that say nothing of layers which the list does not let slide.
+    beside_list: ClassVar[tuple[str, ...]] = ("sliding_window",)
+
     @cached_property
     def layer_types(self) -> Sequence[str]:
         """The list decides which layers slide; a window stated beside it is theirs alone."""
-        self.config.read.add("sliding_window")
+        self.config.read.update(self.beside_list)
         return super().layer_types
 
     @cached_property
@@ -57,6 +60,33 @@ class ListedMoe(MoeDecoder):
     def shared_size(self) -> int:
         """The shared experts side by side, each as wide as a routed one."""
         return self.expert_size * (self.config.optional_count(*self.shared_keys, minimum=0) or 0)
+
+
+def layer_overrides(family: Family, known: Sequence[str]) -> Mapping[int, Mapping[str, int]]:
+    """Return what `per_layer_config` says of single layers: attribute to value, by layer.
+
+    Source: transformers 5.18 configuration_utils.py, HeterogeneousConfigMixin.
+
+    Raises:
+        ConfigError: it is not a JSON object of layer numbers.
+        UnsupportedArchitectureError: it overrides an attribute that is not among `known`.
+
+    """
+    table = family.config.raw("per_layer_config", default={})
+    overrides: dict[int, dict[str, int]] = {}
+    for layer, values in table.items() if isinstance(table, Mapping) else [(None, None)]:
+        if not str(layer).isdecimal() or not isinstance(values, Mapping):
+            raise family.config.fail("per_layer_config", "is not a JSON object of layer numbers and their values.")
+        if unknown := sorted(str(key) for key in values if key not in known):
+            raise family.refuse(
+                f"per_layer_config.{layer}.{unknown[0]}",
+                "is set for one layer, which the family has no rule for.",
+                f"Known are {', '.join(known)}.",
+            )
+        overrides[int(str(layer)[:9])] = {
+            key: family.config.checked_count(str(key), value) for key, value in values.items()
+        }
+    return overrides
 
 
 def with_bias(parts: Iterable[Part], component: Component) -> Iterator[Part]:

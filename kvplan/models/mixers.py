@@ -1,8 +1,8 @@
 """Recurrent mixers: what one state-space or linear-attention layer keeps for a request, and its parameters.
 
-Each is a small value object with two answers, `cache()` and `parts()`; families fill it from their own keys. Convolution
-states count all taps (engines keep all or one less); recurrent states are float32 in transformers and in the reference
-kernels whatever the model's own format (engines may keep another: vLLM's mamba_ssm_cache_dtype).
+Each is a small value object with two answers, `cache()` and `parts()`; families fill it from their own keys.
+Convolution states count all taps (engines keep all or one less); recurrent states are float32 in transformers and in
+the reference kernels whatever the model's own format (engines may keep another: vLLM's mamba_ssm_cache_dtype).
 """
 
 from collections.abc import Iterator
@@ -149,7 +149,7 @@ class Mamba2:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatedDeltaNet:
-    """A gated delta net: key heads and value heads behind one convolution; a state of key_dim x value_dim per value head.
+    """A gated delta net: key and value heads behind one convolution, a state of key_dim x value_dim per value head.
 
     Attributes:
         hidden, key_heads, value_heads, key_dim, value_dim, taps: widths.
@@ -179,7 +179,7 @@ class GatedDeltaNet:
         )
 
     def parts(self) -> Iterator[Part]:
-        """Return the projections of queries, keys, values, gate and the two decays; conv; A, dt_bias; norm; out_proj."""
+        """Return the projections to queries, keys, values, gate and decays; conv; A, dt_bias; norm; out_proj."""
         inner = self.value_heads * self.value_dim
         yield linear("in_proj_qkv", self.channels, self.hidden, component="mixer")
         yield linear("in_proj_z", inner, self.hidden, component="mixer")
@@ -190,3 +190,57 @@ class GatedDeltaNet:
         yield vector("dt_bias", self.value_heads, component="mixer", split="column")
         yield norm("norm", self.value_dim, component="mixer")
         yield linear("out_proj", self.hidden, inner, component="mixer", split="row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaAttention:
+    """Kimi's delta attention: queries, keys and values of equal heads, a forget gate per channel, a gate on the output.
+
+    Attributes:
+        hidden, heads, dim, taps: widths.
+        low_rank_forget, low_rank_gate: whether forget gate and output gate go through `dim` channels.
+
+    """
+
+    hidden: int
+    heads: int
+    dim: int
+    taps: int
+    low_rank_forget: bool = True
+    low_rank_gate: bool = True
+
+    def cache(self) -> RecurrentState:
+        """Return conv (3 x heads x dim) x taps and ssm heads x dim x dim."""
+        return RecurrentState(
+            style="kda",
+            tensors=(
+                StateTensor(name="conv", shape=(3 * self.heads * self.dim, self.taps), taps=True),
+                StateTensor(name="ssm", shape=(self.heads, self.dim, self.dim), dtype="float32"),
+            ),
+        )
+
+    def parts(self) -> Iterator[Part]:
+        """Return the projections, conv, both gates, A, dt_bias, norm and o_proj."""
+        inner = self.heads * self.dim
+        for name in ("q_proj", "k_proj", "v_proj"):
+            yield linear(name, inner, self.hidden, component="mixer")
+        yield convolution("conv1d", 3 * inner, 1, self.taps, component="mixer")
+        yield from self._gate("f", inner, low_rank=self.low_rank_forget)
+        yield from self._gate("g", inner, low_rank=self.low_rank_gate)
+        yield linear("b_proj", self.heads, self.hidden, component="mixer")
+        yield vector("A_log", self.heads, component="mixer", split="column")
+        yield vector("dt_bias", inner, component="mixer", split="column")
+        yield norm("o_norm", self.dim, component="mixer")
+        yield linear("o_proj", self.hidden, inner, component="mixer", split="row")
+
+    def _gate(self, name: str, inner: int, *, low_rank: bool) -> Iterator[Part]:
+        if low_rank:
+            yield linear(f"{name}_a_proj", self.dim, self.hidden, component="mixer", split="replicated")
+            yield linear(f"{name}_b_proj", inner, self.dim, component="mixer")
+        else:
+            yield linear(f"{name}_proj", inner, self.hidden, component="mixer")
+
+
+def lightning_state(heads: int, dim: int) -> RecurrentState:
+    """Return what lightning attention keeps: a dim x dim state per head, in the model's own format, no convolution."""
+    return RecurrentState(style="lightning", tensors=(StateTensor(name="state", shape=(heads, dim, dim)),))

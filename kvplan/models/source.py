@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -45,6 +46,11 @@ def _from_name(name: str) -> ModelSpec:
     entry = MODELS.find(name)
     if entry is not None:
         return read_catalogue_entry(MODELS.read(entry), where=f"model_specs/{entry.path.name}")
+    listed = MODELS.find_checkpoint(name)
+    if listed is not None:
+        entry, form = listed
+        spec = read_catalogue_entry(MODELS.read(entry), where=f"model_specs/{entry.path.name}")
+        return replace(spec, id=name, published_as=None if form == "native" else form)
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name):
         from kvplan.models.hub import read_hub_config  # noqa: PLC0415  the hub client costs 0.2 s
 
@@ -52,7 +58,9 @@ def _from_name(name: str) -> ModelSpec:
     raise UnknownModelError(
         f"No model is called {name!r}.",
         nearest=MODELS.nearest(name),
-        hint=None if MODELS.nearest(name) else "See `kvplan models`, or name a hub id (org/name) or a path to a config.json.",
+        hint=None
+        if MODELS.nearest(name)
+        else "See `kvplan models`, or name a hub id (org/name) or a path to a config.json.",
     )
 
 
@@ -75,7 +83,9 @@ def read_limited(file: Path) -> bytes:
         with file.open("rb") as stream:
             content = stream.read(MAX_CONFIG_BYTES + 1)
     except FileNotFoundError as error:
-        raise UnknownModelError(f"There is no file {file}.", hint="Give a config.json, or a folder that holds one.") from error
+        raise UnknownModelError(
+            f"There is no file {file}.", hint="Give a config.json, or a folder that holds one."
+        ) from error
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
     if len(content) > MAX_CONFIG_BYTES:

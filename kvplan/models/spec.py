@@ -62,6 +62,7 @@ class ModelSpec:
         encoder_tokens: the encoder's own fixed or maximum length; None where it follows the request.
         has_encoder: whether decoding reads an encoder's output through cross-attention.
         quantization: the configuration's own quantisation section, as published.
+        published_as: the weight format of the repository that was named, where the configuration is its base model's.
         checkpoints: known published variants (catalogue only).
         published_parameters: the count a catalogue entry states, for models whose parts no rule covers.
         assumptions: what was assumed, each with its source.
@@ -86,6 +87,7 @@ class ModelSpec:
     moe: Moe | None = None
     tied: bool = False
     quantization: Mapping[str, Any] | None = None
+    published_as: str | None = None
     checkpoints: tuple[Mapping[str, Any], ...] = ()
     published_parameters: int | None = None
     assumptions: tuple[Note, ...] = ()

@@ -46,7 +46,13 @@ def self_attention(
 
 
 def feed_forward(
-    width: int, inner: int, *, component: Component, gated: bool = False, bias: bool = True, output_bias: bool | None = None
+    width: int,
+    inner: int,
+    *,
+    component: Component,
+    gated: bool = False,
+    bias: bool = True,
+    output_bias: bool | None = None,
 ) -> Iterator[Part]:
     """Return an MLP: 2 x D x F, or 3 x D x F gated; `output_bias`: the bias of the last linear where it differs."""
     if gated:
@@ -134,7 +140,7 @@ def patch_embedding(config: Config, width: int, *, bias: bool, channels: str = "
     return convolution(
         "patch_embedding",
         width,
-        config.count(channels) * frames,
+        config.count(channels, default=3) * frames,
         *sides(config, "patch_size"),
         bias=bias,
         component="vision",
@@ -178,6 +184,22 @@ class Tower(Family):
         """Width of what the tower hands on."""
         return self.width
 
+    def inner(self, key: str, model_type: str) -> Family:
+        """Return the family of the tower's own part at `key`, of a type that the file cannot change.
+
+        Raises:
+            ConfigError: it is not a JSON object.
+
+        """
+        config = self.config
+        config.read.add(key)
+        stated = config.values.get(key)
+        if stated is not None and not isinstance(stated, Mapping):
+            raise config.fail(key, "is not a JSON object.")
+        part = Config(stated or {}, where=config.where, path=f"{config.path}{key}.", model_type=model_type)
+        config.parts.append(part)
+        return family_of(part)
+
 
 class Composed(Multimodal):
     """A language model and towers, with what transformers fills in where a file leaves parts out.
@@ -187,6 +209,8 @@ class Composed(Multimodal):
         absent: key of a part to the values it has where the file has no such part (`__post_init__`).
         filled: key of a part to values that stand under the stated ones (`_default_text_config_kwargs`).
         tie_either: the head is also tied where only the language model's part says so (`__post_init__`).
+        untied: the published checkpoints of a silent file have a head of their own, whatever the class declares.
+        never_tied: the model has a head of its own whatever a file says (`_tied_weights_keys` names none).
 
     """
 
@@ -194,6 +218,8 @@ class Composed(Multimodal):
     absent: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     filled: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     tie_either: ClassVar[bool] = False
+    untied: ClassVar[bool] = False
+    never_tied: ClassVar[bool] = False
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -242,7 +268,8 @@ class Composed(Multimodal):
         if self.flat:
             facts = self.config.facts
             name = self.fixed.get(self.text_key) or self.text_type or (facts and facts.sub_configs.get(self.text_key))
-            part = Config(self.config.values, where=self.config.where, path=self.config.path, model_type=name or None)
+            values = {**self.absent.get(self.text_key, {}), **self.config.values}
+            part = Config(values, where=self.config.where, path=self.config.path, model_type=name or None)
             part.read = self.config.read  # what the language model reads counts as read
             self.config.parts.append(part)
             family = family_of(part)
@@ -257,11 +284,16 @@ class Composed(Multimodal):
         A file that transformers 4 wrote leaves out what then was the language model's default, so that default counts.
         """
         config = self.config
+        if self.never_tied:
+            config.raw("tie_word_embeddings")
+            return False
         either = self.tie_either and text.tied
         if config.states("tie_word_embeddings") and not self.flat:
             return config.flag("tie_word_embeddings") or either
         if text.config.states("tie_word_embeddings"):
             return text.tied
+        if self.untied:
+            return False
         if config.facts is None or "tie_word_embeddings" not in config.facts.defaults:
             return text.tied
         if str(config.values.get("transformers_version", "")).startswith("4.") and not text.tied:

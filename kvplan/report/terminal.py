@@ -30,7 +30,16 @@ _MOST_ASSUMPTIONS = 4
 
 
 def print_plan(plan: Plan, console: Console, *, explain: bool = False) -> None:
-    """Print a plan; with `explain` also how each figure comes about."""
+    """Print a plan; with `explain` also how each figure comes about. Nothing but terminals gets padded lines."""
+    if console.is_terminal:
+        _print(plan, console, explain=explain)
+        return
+    with console.capture() as captured:
+        _print(plan, console, explain=explain)
+    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def _print(plan: Plan, console: Console, *, explain: bool) -> None:
     console.print(_head(plan))
     for title, body in _sections(plan):
         console.print()
@@ -141,7 +150,7 @@ def _cache_title(plan: Plan) -> str:
 def _cache(plan: Plan) -> Group:
     table = Table.grid(padding=(0, 2))
     for justify in ("right", "left", "left", "right", "left"):
-        table.add_column(justify=justify)  # type: ignore[arg-type]  # rich's literal type
+        table.add_column(justify=justify)
     table.add_row(*(Text(word, style="dim") for word in ("layers", "kind", "heads x dim", "per token", "keeps")))
     for group in plan.layout.groups:
         table.add_row(
@@ -171,6 +180,8 @@ def _keeps(group: CacheGroup) -> str:
 def _capacity(plan: Plan) -> Group:
     lines: list[RenderableType] = []
     capacity, interval = plan.capacity, plan.interval
+    if capacity.limited_by == "weights":
+        return Group(Text("No request: there is no room for a cache."))
     if capacity.max_context_tokens is not None:
         low, high = interval["max_context_tokens"] if interval else (None, None)
         sure = f" (surely {low:,.0f})" if low is not None and low != high else ""
@@ -185,7 +196,6 @@ def _capacity(plan: Plan) -> Group:
     lines.append(_concurrency(plan))
     replicas = f" Each of {capacity.replicas} replicas holds this much." if capacity.replicas > 1 else ""
     words = {
-        "weights": "The weights leave no room for a cache.",
         "kv_cache": "The cache memory is what limits it.",
         "max_num_seqs": "max_num_seqs lets no more requests into a batch.",
         "model": "Nothing in the cache limits it.",

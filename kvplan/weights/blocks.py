@@ -86,3 +86,12 @@ def router(hidden: int, count: int, *, bias: bool = False, correction: bool = Fa
     yield linear("router", count, hidden, bias=bias, component="router", split="replicated")
     if correction:
         yield vector("router.e_score_correction_bias", count, component="router")
+
+
+def hyper_connection(
+    hidden: int, streams: int, *, name: str, outputs: int, scales: int, count: int = 1
+) -> Iterator[Part]:
+    """Return what mixes the N residual streams of a layer: outputs x (N x D), a base for each output and the scales."""
+    yield vector(f"{name}.fn", outputs, streams * hidden, component="other", count=count)
+    yield vector(f"{name}.base", outputs, component="other", count=count)
+    yield vector(f"{name}.scale", scales, component="other", count=count)

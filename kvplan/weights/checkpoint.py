@@ -16,6 +16,8 @@ def published_format(model: ModelSpec) -> tuple[WeightFormat, int]:
         UnsupportedArchitectureError: a quantisation section whose width no rule establishes.
 
     """
+    if model.published_as is not None:
+        return find_format(model.published_as)
     plain = find_dtype(model.dtype).block_bytes
     section = model.quantization
     if not section:
@@ -74,7 +76,9 @@ def _compressed_tensors(section: Mapping[str, Any]) -> str | None:
         if bits == 4:
             return "nvfp4" if group == 16 else "mxfp4"
         return ("fp8-block" if strategy == "block" else "fp8") if bits == 8 else None
-    return {4: "int4", 8: "int8"}.get(bits) if kind == "int" else None
+    if kind == "int":
+        return "int4" if bits == 4 else "int8" if bits == 8 else None
+    return None
 
 
 def declared_kv_dtype(model: ModelSpec) -> str | None:

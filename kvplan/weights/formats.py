@@ -76,6 +76,7 @@ _FORMATS = (
     ),
     WeightFormat(name="nvfp4", bits=4, group=16, group_bits=8, source="NVFP4: an fp8 scale per 16 weights"),
     WeightFormat(name="mxfp4", bits=4, group=32, group_bits=8, source="OCP MX: an 8-bit exponent per 32 weights"),
+    WeightFormat(name="mxfp8", bits=8, group=32, group_bits=8, source="OCP MX: an 8-bit exponent per 32 weights"),
     WeightFormat(
         name="mxfp4-experts",
         bits=4,
@@ -97,6 +98,9 @@ _ALIASES = {
     "w8a8": "int8",
     "fp8_e4m3": "fp8",
     "awq_marlin": "int4",
+    "pack-quantized": "int4",
+    "mxfp4-pack-quantized": "mxfp4",
+    "gptq-int8": "int8",
     "gptq_marlin": "int4",
 }
 _PLAIN = {"bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4, "float": 4}

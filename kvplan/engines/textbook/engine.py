@@ -95,10 +95,12 @@ class Textbook(Engine):
     ) -> CacheLayout:
         """Return the layers' caches, each rounded as the allocation says."""
         dtype, model_dtype = settings.kv_dtype, settings.model_dtype
-        block = settings["block_tokens"] if settings["allocation"] == "paged" else None
+        block: int | None = settings["block_tokens"] if settings["allocation"] == "paged" else None
         caches = rank_caches(stage.layers[: settings["kept_layers"]], parallel.tensor)
         cached = [cache for cache in caches if cache.kind != "recurrent_state"]
-        same = block and cached and all(cache.grows for cache in cached)
+        per_block = None
+        if block is not None and cached and all(cache.grows for cache in cached):
+            per_block = sum(n * cache.page_bytes(block, dtype) for cache, n in caches.items())
         return SummedLayout(
             groups=tuple(
                 group_of(cache, n, dtype=dtype, model_dtype=model_dtype, page_tokens=block)
@@ -108,7 +110,7 @@ class Textbook(Engine):
             live=tuple(_held(cache, n, dtype, model_dtype) for cache, n in caches.items()),
             over_encoder=tuple(cache.kind == "cross_attention" for cache in caches),
             block_tokens=block,
-            bytes_per_block=sum(n * cache.page_bytes(block, dtype) for cache, n in caches.items()) if same else None,
+            bytes_per_block=per_block,
         )
 
     def budget(

@@ -1,6 +1,7 @@
 """The answer: what fits, how sure that is, and why. `to_dict` is the contract's JSON."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -44,6 +45,14 @@ class Capacity:
     replicas: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Requests of the context whose caches are kept at once: on the GPU, and idle ones in host memory."""
+
+    gpu: int
+    host: int
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """One plan. Cheap to make: what only a report needs is worked out when asked for.
@@ -83,6 +92,18 @@ class Plan:
         return None if share is None else max(share.bytes, 0)
 
     @cached_property
+    def sessions(self) -> Sessions | None:
+        """What host memory adds; None where the engine keeps no cache there, or nothing bounds the requests."""
+        deployment, context = self.deployment, self.request.context_tokens
+        requests = self.capacity.max_concurrency
+        if requests is None or not self.layout.host_bytes:
+            return None
+        encoder = deployment.encoder_tokens(context)
+        parked = [n for layout in deployment.layouts if (n := layout.parked(context, encoder)) is not None]
+        # An idle session comes back to a GPU that holds at least one.
+        return Sessions(int(requests), min(parked, default=0) if requests >= 1 else 0)
+
+    @cached_property
     def interval(self) -> dict[str, tuple[int | float | None, int | float | None]] | None:
         """The capacities at 5 % and 95 %; None without cache memory."""
         deployment, context = self.deployment, self.request.context_tokens
@@ -105,7 +126,7 @@ class Plan:
     @cached_property
     def reasons(self) -> tuple[str, ...]:
         """Why the verdict, in words, with the figures."""
-        return tuple(_reasons(self))
+        return (*_reasons(self), *_host_memory(self))
 
     @cached_property
     def remedies(self) -> tuple["Remedy", ...]:
@@ -176,6 +197,7 @@ class Plan:
                 "max_concurrency": self.capacity.max_concurrency,
                 "limited_by": self.capacity.limited_by,
                 "replicas": self.capacity.replicas,
+                "sessions": None if self.sessions is None else {"gpu": self.sessions.gpu, "host": self.sessions.host},
             },
             "interval": None if self.interval is None else {name: list(ends) for name, ends in self.interval.items()},
             "reasons": list(self.reasons),
@@ -283,6 +305,14 @@ def finite(value: float) -> float | None:
     return None if math.isinf(value) else value
 
 
+def _host_memory(plan: Plan) -> Iterator[str]:
+    if plan.sessions is not None:
+        yield (
+            f"The GPU keeps {plan.sessions.gpu:,} sessions of {plan.request.context_tokens:,} tokens; "
+            f"{format_bytes(plan.layout.host_bytes)} of host memory per GPU keep {plan.sessions.host:,} idle ones more."
+        )
+
+
 def _limit(deployment: Deployment, cache_bytes: int, concurrency: float | None) -> str:
     if cache_bytes <= 0:
         return "weights"
@@ -314,7 +344,8 @@ def _reasons(plan: Plan) -> list[str]:
     if plan.kv_cache_bytes is None:
         if deployment.group is None:
             return ["No GPU was named, so there are sizes but no verdict."]
-        return [f"The weights are unknown ({model.unknown_parameters}), so what is left for the cache is too."]
+        why = deployment.stages[plan.stage].weights_formula
+        return [f"The weights are unknown ({why}), so what is left for the cache is too."]
     need = plan.bytes_per_request * asked
     requests = f"{asked} request{'s' if asked > 1 else ''} of {context:,} tokens"
     needed = f"{requests} {'need' if asked > 1 else 'needs'} {format_bytes(need)} of cache"

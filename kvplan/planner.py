@@ -115,15 +115,15 @@ def _deploy(
         gpu=device,
         parallel=parallel,
     )
-    form, plain_bytes = weight_format(model, quantization)
-    stages = tuple(_stages(model, parallel, form, plain_bytes))
+    form = weight_format(model, quantization)
+    stages = tuple(_stages(model, parallel, form))
     return Deployment(
         model=model,
         group=group,
         engine=engine,
         settings=settings,
         parallel=parallel,
-        quantization=form.name,
+        quantization=form[0].name if form else "unknown",
         kv_cache_memory=_memory(kv_cache_memory),
         stages=stages,
         layouts=tuple(
@@ -161,26 +161,40 @@ def _memory(size: int | str | None) -> int | None:
     return size
 
 
-def _stages(model: ModelSpec, parallel: Parallelism, form: WeightFormat, plain_bytes: int) -> list[Stage]:
+def _stages(model: ModelSpec, parallel: Parallelism, form: tuple[WeightFormat, int] | None) -> list[Stage]:
     stages = []
     for index, layers in enumerate(parallel.stages(len(model.layers))):
-        if model.unknown_parameters is None:
-            size: int | None = rank_bytes(stage_parts(model, layers), form, plain_bytes, parallel.tensor)
-            count = f"{model.parameters:,} parameters"
-        elif model.parameters is not None:
-            # Published totals stand in where no rule counts the parts: an even split, as first order.
-            average = form.average_bits or form.bits
-            size = int(model.parameters * average / 8) // (parallel.tensor * parallel.pipeline)
-            count = f"{model.parameters:,} parameters (published total)"
-        else:
-            size, count = None, ""
-        ranks = f", over {parallel.tensor * parallel.pipeline} ranks" if parallel.tensor * parallel.pipeline > 1 else ""
+        size, formula = _weights(model, layers, parallel, form)
         stages.append(
             Stage(
                 index=index,
                 layers=tuple(model.layers[i] for i in layers),
                 weights_bytes=size,
-                weights_formula=f"{count} in {form.name}{ranks}",
+                weights_formula=formula,
             )
         )
     return stages
+
+
+def _weights(
+    model: ModelSpec, layers: range, parallel: Parallelism, form: tuple[WeightFormat, int] | None
+) -> tuple[int | None, str]:
+    """Return the weights of a stage's fullest rank and how they come about; None and why where they are unknown."""
+    if form is None:
+        section = model.quantization or {}
+        method = str(section.get("quant_algo") or section.get("quant_method"))[:40]
+        return (
+            None,
+            f"quantization_config {method!r} states no width that kvplan understands; name one with --quantization",
+        )
+    if model.parameters is None:
+        return None, model.unknown_parameters or ""
+    weight_format, plain_bytes = form
+    ranks = parallel.tensor * parallel.pipeline
+    over = f" in {weight_format.name}{f', over {ranks} ranks' if ranks > 1 else ''}"
+    if model.unknown_parameters is None:
+        size = rank_bytes(stage_parts(model, layers), weight_format, plain_bytes, parallel.tensor)
+        return size, f"{model.parameters:,} parameters{over}"
+    # A published total stands in where no rule counts the parts: an even split, as first order.
+    size = int(model.parameters * (weight_format.average_bits or weight_format.bits) / 8) // ranks
+    return size, f"{model.parameters:,} parameters (published total){over}"

@@ -86,12 +86,14 @@ class CacheLayout(ABC):
         groups: for people and reports; the arithmetic is the methods'.
         block_tokens: positions of a block; None where the engine does not page.
         bytes_per_block: bytes of one block over all layers; None where blocks do not have one size.
+        host_bytes: host memory beside this rank's GPU that keeps the caches of idle requests.
 
     """
 
     groups: tuple[CacheGroup, ...]
     block_tokens: int | None = None
     bytes_per_block: int | None = None
+    host_bytes: int = 0
 
     @abstractmethod
     def request_bytes(self, tokens: int, encoder_tokens: int) -> int:
@@ -118,6 +120,11 @@ class CacheLayout(ABC):
     def admits(self, cache_bytes: int, tokens: int, encoder_tokens: int) -> bool:
         """Whether one request of `tokens` is let in."""
         return self.request_bytes(tokens, encoder_tokens) <= cache_bytes
+
+    def parked(self, tokens: int, encoder_tokens: int) -> int | None:
+        """Return how many idle requests of `tokens` host memory keeps, without rounding; None where they keep nothing."""
+        held = self.live_bytes(tokens, encoder_tokens)
+        return self.host_bytes // held if held else None
 
     def printed_tokens(self, cache_bytes: int, tokens: int, encoder_tokens: int) -> int | None:
         """Return the capacity in tokens as the engine prints it; None where nothing bounds it."""

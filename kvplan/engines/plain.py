@@ -34,7 +34,7 @@ class SummedLayout(CacheLayout):
         sizes: bytes of all layers of each group for a request of that many tokens (encoder tokens for cross-attention).
         live: the same without what is reserved or rounded; None: nothing is.
         over_encoder: whether the group's length is the encoder's.
-        block_tokens, bytes_per_block: as in `CacheLayout`.
+        block_tokens, bytes_per_block, host_bytes: as in `CacheLayout`.
 
     """
 
@@ -44,6 +44,7 @@ class SummedLayout(CacheLayout):
     live: tuple[Callable[[int], int], ...]
     block_tokens: int | None = None
     bytes_per_block: int | None = None
+    host_bytes: int = 0
 
     def request_bytes(self, tokens: int, encoder_tokens: int) -> int:
         """Return the sum over the groups."""

@@ -109,6 +109,10 @@ class Config:
         self.read.update(names)
         return any(self.values.get(name) is not None for name in names)
 
+    def overrule(self, *keys: str) -> None:
+        """Count keys as read that another key of the file makes void."""
+        self.read.update(self._names(keys))
+
     def raw(self, *keys: str, default: Any = None) -> Any:
         """Return the value unchecked, or `default` where neither the file nor the type's defaults have one."""
         name, value, stated = self._find(keys)
@@ -205,6 +209,8 @@ class Config:
             if isinstance(default, _Unset):
                 raise self.fail(keys[0], "is not stated; true or false was expected.")
             return default
+        # Three of Microsoft's published Phi files have the words as texts.
+        value = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
         if not isinstance(value, bool):
             raise self.fail(name, f"is {_show(value)}; true or false was expected.")
         self._assume(name, value, stated)

@@ -26,6 +26,7 @@ class Decoder(Family):
     Class attributes are the flags that families flip; where a flag is a configuration key, a property reads it.
     """
 
+    one_level: ClassVar[bool] = True
     gated_mlp: bool = True
     norm_bias: bool = False  # LayerNorm has one, RMSNorm has not
     norms_per_layer: ClassVar[int] = 2
@@ -123,6 +124,10 @@ class Decoder(Family):
             raise self.config.fail(
                 "layer_types", f"has {len(stated)} words for {self.layer_count} layers; one each was expected."
             )
+        # The list says what these would: a window's rule is not asked where each layer's type is stated.
+        self.config.overrule("use_sliding_window", "sliding_window_pattern", "max_window_layers")
+        if SLIDING not in stated:
+            self.config.overrule("sliding_window")
         return [_SPELLINGS.get(word, word) for word in stated[: self.layer_count]]
 
     def layer_type_rule(self, index: int) -> str:  # noqa: ARG002

@@ -31,6 +31,8 @@ SIGNALS = frozenset(  # one word list is easier to keep than forty quoted lines
     sparse_attention_config ssm_state_size state_size swa_num_key_value_heads use_cla use_sliding_window
     """.split()  # noqa: SIM905
 )
+# Keys under which a multimodal configuration nests its language model.
+_NESTS = ("text_config", "llm_config", "language_config", "thinker_config")
 # Values that switch a signal off.
 _OFF: tuple[Any, ...] = (None, False, 0, -1, [], {}, "")
 
@@ -50,6 +52,9 @@ class Family:
     architectures: ClassVar[tuple[str, ...]] = ()
     source: ClassVar[str] = ""
     ignored: ClassVar[dict[str, str]] = {}
+
+    # Whether the file describes one language model at its top level, with none nested in it.
+    one_level: ClassVar[bool] = False
 
     registry: ClassVar[dict[str, type["Family"]]] = {}
     by_architecture: ClassVar[dict[str, type["Family"]]] = {}
@@ -180,10 +185,12 @@ class Family:
     def assumptions(self) -> Iterator[Note]:
         """Yield what the file did not state, and where it was taken from."""
         for config in (self.config, *_descendants(self.config)):
-            if config.assumed and config.facts:
-                values = ", ".join(f"{key}={value!r}" for key, value in sorted(config.assumed.items()))
+            # A switch that is off by default changes nothing that a reader would look for.
+            counted = {key: value for key, value in config.assumed.items() if value not in _OFF}
+            if counted and config.facts:
+                values = ", ".join(f"{key}={value!r}" for key, value in sorted(counted.items()))
                 yield Note(
-                    f"{config.path}: not stated, so the type's defaults: {values}".removeprefix(": ").capitalize(),
+                    f"{config.path + ' ' if config.path else ''}not stated, so the type's defaults: {values}",
                     f"{config.facts.class_name}, transformers 5.18.0",
                 )
 
@@ -207,6 +214,15 @@ def family_of(config: Config) -> Family:
 
     """
     family = find_family(config.model_type) if config.model_type else _by_architecture(config)
+    if family is not None and family.one_level and any(config.values.get(key) for key in _NESTS):
+        # The type of a language model on a file that nests one: the architecture is what the file is read by.
+        family = _by_architecture(config)
+        if family is None or family.one_level:
+            key = next(key for key in _NESTS if config.values.get(key))
+            raise UnsupportedArchitectureError(
+                f"{config.where}: {config.path}{key} holds a model of its own, but model_type {config.model_type!r} has none.",
+                hint=f"Set model_type to the multimodal type, or give the content of {key} as a configuration of its own.",
+            )
     if family is None:
         named = f"model_type {config.model_type!r}" if config.model_type else "a configuration without model_type"
         raise UnsupportedArchitectureError(

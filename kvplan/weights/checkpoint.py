@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvplan.dtypes import find_dtype
-from kvplan.errors import SettingError, UnsupportedArchitectureError
+from kvplan.errors import SettingError
 from kvplan.models.spec import ModelSpec
 from kvplan.weights.formats import WeightFormat, find_format
 
 
-def published_format(model: ModelSpec) -> tuple[WeightFormat, int]:
+def published_format(model: ModelSpec) -> tuple[WeightFormat, int] | None:
     """Return the format the checkpoint is published in, and the bytes of a number it leaves alone.
 
-    Raises:
-        UnsupportedArchitectureError: a quantisation section whose width no rule establishes.
-
+    None where its quantisation section states no width that a rule here establishes: the weights are then unknown.
     """
     if model.published_as is not None:
         return find_format(model.published_as)
@@ -23,13 +21,7 @@ def published_format(model: ModelSpec) -> tuple[WeightFormat, int]:
     if not section:
         return WeightFormat(name=model.dtype, source="the configuration's dtype"), plain
     name = _width(section)
-    if name is None:
-        method = str(section.get("quant_method") or section.get("quant_algo"))[:40]
-        raise UnsupportedArchitectureError(
-            f"{model.id}: quantization_config has the method {method!r}, whose width kvplan does not know.",
-            hint="State the width with --quantization, for example --quantization int4 or 4.5bpw.",
-        )
-    return find_format(name)
+    return find_format(name) if name is not None else None
 
 
 def _width(section: Mapping[str, Any]) -> str | None:
@@ -92,12 +84,11 @@ def declared_kv_dtype(model: ModelSpec) -> str | None:
     return None
 
 
-def weight_format(model: ModelSpec, quantization: str | None) -> tuple[WeightFormat, int]:
-    """Return the format planned for: the one asked for, else the published one.
+def weight_format(model: ModelSpec, quantization: str | None) -> tuple[WeightFormat, int] | None:
+    """Return the format planned for: the one asked for, else the published one; None where that is not understood.
 
     Raises:
         SettingError: the name is not a format.
-        UnsupportedArchitectureError: the published format is not understood.
 
     """
     if quantization is None:

@@ -6,9 +6,12 @@
 
 Source of the three: Kwon et al. 2023, "Efficient Memory Management for Large Language Model Serving with
 PagedAttention", section 6.2 and figure 2.
+
+Two what-ifs of the literature: `kept_layers`, as if only that many layers kept a cache that the others read
+(layer-condensed caches, Wu and Tu 2024), and `host_memory`, as if idle requests waited outside the GPU.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from kvplan.caches import LayerCache
@@ -28,7 +31,7 @@ from kvplan.engines.base import (
 from kvplan.engines.plain import SummedLayout, group_of, rank_caches
 from kvplan.errors import SettingError
 from kvplan.gpus import GpuSpec
-from kvplan.models.spec import ModelSpec, Note
+from kvplan.models.spec import Layer, ModelSpec, Note
 from kvplan.parallel import Parallelism
 from kvplan.units import GIB, ceil_div, format_bytes
 
@@ -43,8 +46,8 @@ class Textbook(Engine):
         "block_tokens": ArgSpec(int, "positions of one block, for paged", 16),
         "overhead": ArgSpec(Size, "memory that neither weights nor cache get, per GPU", GIB),
         "max_model_len": ArgSpec(int, "positions kept for every request, for reserved", None),
-        "kept_layers": ArgSpec(int, "what-if: only this many layers keep a cache (layer-condensed caches)", None),
-        "host_memory": ArgSpec(Size, "what-if: host memory that holds the caches of idle requests", 0),
+        "kept_layers": ArgSpec(int, "what-if: only this many layers keep a cache", None),
+        "host_memory": ArgSpec(Size, "what-if: host memory per GPU that keeps the caches of idle requests", 0),
         "encoder_tokens": ArgSpec(int, "length of the encoder's input", None),
     }
 
@@ -68,6 +71,11 @@ class Textbook(Engine):
             value = args[name].value
             if value is not None and not 1 <= value <= 10**10:
                 raise SettingError(f"textbook's {name} is {value}; a whole number of at least 1 was expected.")
+        caching = sum(bool(layer.caches) for layer in model.layers)
+        if (kept := args["kept_layers"].value) is not None and kept > caching:
+            raise SettingError(
+                f"textbook's kept_layers is {kept}, but only {caching} layers of {model.id} keep a cache."
+            )
         if args["max_model_len"].value is None:
             args["max_model_len"] = Setting(model.max_context_tokens, "from the model")
         if args["allocation"].value == "reserved" and args["max_model_len"].value is None:
@@ -87,16 +95,16 @@ class Textbook(Engine):
     def layout(
         self,
         *,
-        model: ModelSpec,  # noqa: ARG002
+        model: ModelSpec,
         stage: Stage,
         parallel: Parallelism,
         settings: Settings,
         gpu: GpuSpec | None,  # noqa: ARG002
     ) -> CacheLayout:
-        """Return the layers' caches, each rounded as the allocation says."""
+        """Return the layers' caches, each rounded as the allocation says; without those that a what-if takes away."""
         dtype, model_dtype = settings.kv_dtype, settings.model_dtype
         block: int | None = settings["block_tokens"] if settings["allocation"] == "paged" else None
-        caches = rank_caches(stage.layers[: settings["kept_layers"]], parallel.tensor)
+        caches = rank_caches(_kept(model, stage, parallel, settings["kept_layers"]), parallel.tensor)
         cached = [cache for cache in caches if cache.kind != "recurrent_state"]
         per_block = None
         if block is not None and cached and all(cache.grows for cache in cached):
@@ -111,6 +119,7 @@ class Textbook(Engine):
             over_encoder=tuple(cache.kind == "cross_attention" for cache in caches),
             block_tokens=block,
             bytes_per_block=per_block,
+            host_bytes=settings["host_memory"],
         )
 
     def budget(
@@ -137,6 +146,16 @@ class Textbook(Engine):
         )
 
 
+def _kept(model: ModelSpec, stage: Stage, parallel: Parallelism, most: int | None) -> Iterator[Layer]:
+    """Return the stage's layers that are among the first `most` of the model that keep a cache; None: all of them."""
+    before = sum(bool(model.layers[i].caches) for i in range(parallel.stages(len(model.layers))[stage.index].start))
+    left = len(stage.layers) if most is None else most - before
+    for layer in stage.layers:
+        if layer.caches and left > 0:
+            left -= 1
+            yield layer
+
+
 def _held(cache: LayerCache, layers: int, dtype: Dtype, model_dtype: Dtype) -> Callable[[int], int]:
     return lambda tokens: layers * cache.bytes_for(tokens, dtype, model_dtype)
 
@@ -144,9 +163,12 @@ def _held(cache: LayerCache, layers: int, dtype: Dtype, model_dtype: Dtype) -> C
 def _allocated(cache: LayerCache, layers: int, settings: Settings) -> Callable[[int], int]:
     """Return the bytes of `layers` layers as allocated: the held ones, rounded to blocks or reserved whole."""
     dtype, model_dtype = settings.kv_dtype, settings.model_dtype
+    # State has one size, and the encoder's output is complete before the first token: nothing of either is reserved.
     if settings["allocation"] == "contiguous" or cache.kind == "recurrent_state":
         return _held(cache, layers, dtype, model_dtype)
     if settings["allocation"] == "reserved":
+        if cache.kind == "cross_attention":
+            return _held(cache, layers, dtype, model_dtype)
         longest = settings["max_model_len"]
         return lambda tokens: layers * cache.bytes_for(max(tokens, longest), dtype, model_dtype)
     block = settings["block_tokens"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from kvplan.caches import FullAttention, LayerCache
+from kvplan.caches import FullAttention, LayerCache, SlidingWindow
 from kvplan.models.spec import Layer, ModelSpec
 
 
@@ -24,6 +24,16 @@ def _falcon(cache: LayerCache, model: ModelSpec) -> LayerCache:
     return cache
 
 
+def _gpt_neo(cache: LayerCache, model: ModelSpec) -> LayerCache:  # noqa: ARG001
+    """Local layers keep every position: the cache sees no window in the configuration (modeling_gpt_neo.py)."""
+    if isinstance(cache, SlidingWindow):
+        return FullAttention(
+            heads=cache.heads, key_dim=cache.key_dim, value_dim=cache.value_dim, query_heads=cache.query_heads
+        )
+    return cache
+
+
 _DEPARTURES: dict[str, Callable[[LayerCache, ModelSpec], LayerCache]] = {
     "falcon": _falcon,
+    "gpt_neo": _gpt_neo,
 }

@@ -1,15 +1,20 @@
 """How vLLM turns layer specs into KV cache groups that share one pool of equal blocks.
 
-Source: vLLM 0.33 v1/core/kv_cache_planning.py: get_kv_cache_groups, unify_kv_cache_spec_page_size,
-_get_kv_cache_groups_uniform_page_size.
+Layers are grouped over the whole model; a pipeline stage then holds its part of each group.
+Source: vLLM 0.33 v1/core/kv_cache_planning.py: get_kv_cache_groups, unify_hybrid_kv_cache_specs,
+unify_kv_cache_spec_page_size, _get_kv_cache_groups_uniform_page_size, _project_kv_cache_groups_to_worker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from kvplan.engines.vllm.packing import pack
 from kvplan.engines.vllm.specs import LayerSpec
-from kvplan.errors import UnsupportedArchitectureError
+from kvplan.errors import SettingError, UnsupportedArchitectureError
 from kvplan.units import ceil_div
+
+# A layer of the model by its index, with one of the specs it registers.
+Registered = tuple[int, LayerSpec]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,74 +22,169 @@ class Group:
     """Layers with one block table.
 
     Attributes:
-        specs: distinct specs with their layer counts; more than one only where a block carries pages of several kinds.
-        slots: pages that a block costs, padding slots included.
+        members: the layers on one rank. A group of equal layers has its spec in `leaders` even where the rank holds none.
+        leaders: the distinct specs; a request takes as many blocks as the one that needs most.
 
     """
 
-    specs: tuple[tuple[LayerSpec, int], ...]
-    bytes_per_block: int
+    members: tuple[Registered, ...]
+    leaders: tuple[LayerSpec, ...]
 
     @property
-    def leader(self) -> LayerSpec:
-        """The spec that decides how many blocks a request takes."""
-        return self.specs[0][0]
+    def bytes_per_block(self) -> int:
+        """One page of each of its layers."""
+        return sum(spec.page_bytes for _, spec in self.members)
+
+    def on_stage(self, layers: Collection[int]) -> "Group":
+        """Return the part of the group that a pipeline stage holds."""
+        return replace(self, members=tuple(member for member in self.members if member[0] in layers))
 
 
-def group_layers(specs: Sequence[LayerSpec]) -> tuple[Group, ...]:
-    """Return the groups, each costing the same bytes per block; none for a model without caches.
+def group_of_layers(members: Sequence[Registered]) -> Group:
+    """Return one group of these layers."""
+    return Group(members=tuple(members), leaders=tuple(dict.fromkeys(spec for _, spec in members)))
+
+
+def group_layers(layers: Sequence[Registered], *, hybrid: bool, block_outermost: bool) -> tuple[Group, ...]:
+    """Return the groups, in vLLM's order; none for a model without caches.
+
+    Args:
+        layers: in the order of the model.
+        hybrid: whether the hybrid manager is on; off, windows are paged for every position.
+        block_outermost: whether a block holds the pages of all layers side by side, so that pages may differ.
 
     Raises:
+        SettingError: the hybrid manager is off and the layers are of more than one kind all the same.
         UnsupportedArchitectureError: page sizes that vLLM cannot make equal.
 
     """
-    if not specs:
+    if not layers:
         return ()
-    counts: dict[LayerSpec, int] = {}
-    for spec in specs:
-        counts[spec] = counts.get(spec, 0) + 1
-    if len(counts) == 1 or _uniform(tuple(counts)):
-        total = sum(spec.page_bytes * count for spec, count in counts.items())
-        return (Group(specs=tuple(counts.items()), bytes_per_block=total),)
-    buckets = _buckets(_unify(counts))
-    sizes = [count for _, count in buckets]
-    # The smallest bucket sets the size of a group, the largest where it is less than half as large again.
-    size = max(sizes) if max(sizes) < 1.5 * min(sizes) else min(sizes)
-    page = buckets[0][0].page_bytes
-    groups = []
-    for spec, count in buckets:
-        parts = ceil_div(count, size)
-        for index in range(parts):
-            # Layers are dealt round; buckets that do not divide leave slots that cost all the same.
-            groups.append(Group(specs=((spec, len(range(index, count, parts))),), bytes_per_block=size * page))
-    return tuple(groups)
+    if not hybrid:
+        layers = promote(layers)
+    specs = [spec for _, spec in layers]
+    if mergeable(specs) or uniform(specs):
+        return (group_of_layers(layers),)
+    if block_outermost and len({spec.page_bytes for spec in specs}) > 1:
+        return tuple(group_of_layers(members) for members in pack(layers, uniform))
+    return equal_groups(unify_pages(layers))
 
 
-def _uniform(specs: Sequence[LayerSpec]) -> bool:
-    """Whether all are paged for every position in blocks of one size: one table serves them all, pages side by side."""
-    return all(spec.grows for spec in specs) and len({spec.block_tokens for spec in specs}) == 1
+def mergeable(specs: Sequence[LayerSpec]) -> bool:
+    """Whether vLLM takes the specs for one: equal, or full attention of one shape with one window recorded.
+
+    Source: v1/kv_cache_interface.py KVCacheSpec.merge, FullAttentionSpec.merge.
+    """
+    first = specs[0]
+    if all(spec == first for spec in specs):
+        return True
+    if any(spec.kind != "full" for spec in specs):
+        return False
+    shapes = {replace(spec, cache=first.cache, window=None) for spec in specs}
+    windows = {spec.window for spec in specs} - {None}
+    return len(shapes) == 1 and len(windows) <= 1
 
 
-def _unify(counts: dict[LayerSpec, int]) -> dict[LayerSpec, int]:
-    """Return the specs with equal pages: smaller ones that divide the largest get longer blocks, others are padded."""
-    largest = max(spec.page_bytes for spec in counts)
-    unified: dict[LayerSpec, int] = {}
-    for spec, count in counts.items():
-        if spec.page_bytes == largest:
-            same = spec
-        elif not spec.is_state and largest % spec.page_bytes == 0:
-            same = spec.with_block(spec.block_tokens * (largest // spec.page_bytes))
-        elif spec.paddable:
-            same = replace(spec, page_bytes=largest)
+def uniform(specs: Sequence[LayerSpec]) -> bool:
+    """Whether all need the same positions in blocks of one length, so that one table serves pages of several sizes.
+
+    Source: v1/kv_cache_interface.py UniformTypeKVCacheSpecs.is_uniform_type, is_uniform_with_collection.
+    """
+    first = specs[0]
+    if any(spec.block_tokens != first.block_tokens for spec in specs):
+        return False
+    if first.grows:
+        return all(spec.grows for spec in specs)
+    if any(spec.kind != first.kind for spec in specs):
+        return False
+    if first.kind == "mamba":
+        return all((spec.state_pages, spec.page_bytes) == (first.state_pages, first.page_bytes) for spec in specs)
+    return all(spec.window == first.window for spec in specs)
+
+
+def promote(layers: Sequence[Registered]) -> Sequence[Registered]:
+    """Return the layers as they are allocated with the hybrid manager off: windows and chunks as full attention.
+
+    Raises:
+        SettingError: they are still of more than one kind.
+
+    """
+    specs = [spec for _, spec in layers]
+    if mergeable(specs) or uniform(specs):
+        return layers
+    blocks = {spec.block_tokens for spec in specs if spec.grows}
+    promoted = list(layers)
+    if blocks:
+        block = blocks.pop() if len(blocks) == 1 else None
+        promoted = [(index, _as_full(spec, block)) for index, spec in layers]
+    specs = [spec for _, spec in promoted]
+    if mergeable(specs) or uniform(specs):
+        return promoted
+    raise SettingError(
+        "vLLM refuses disable_hybrid_kv_cache_manager here: the layers' caches cannot be promoted to one kind.",
+        hint="Leave the hybrid manager on.",
+    )
+
+
+def _as_full(spec: LayerSpec, block: int | None) -> LayerSpec:
+    if spec.kind not in ("sliding", "chunked", "sliding_mla"):
+        return spec
+    return replace(
+        spec,
+        kind="mla" if spec.kind == "sliding_mla" else "full",
+        block_tokens=block or spec.block_tokens,
+    )
+
+
+def unify_pages(layers: Sequence[Registered]) -> Sequence[Registered]:
+    """Return the layers with equal pages: smaller ones that divide the largest get longer blocks, others are padded.
+
+    Raises:
+        UnsupportedArchitectureError: latents whose page does not divide the largest.
+
+    """
+    largest = max(spec.page_bytes for _, spec in layers)
+    known: dict[LayerSpec, LayerSpec] = {}
+    for _, spec in layers:
+        if spec not in known:
+            known[spec] = _with_page(spec, largest)
+    return [(index, known[spec]) for index, spec in layers]
+
+
+def _with_page(spec: LayerSpec, page: int) -> LayerSpec:
+    if spec.page_bytes == page:
+        return spec
+    if spec.kind != "mamba" and page % spec.page_bytes == 0:
+        return spec.with_block(spec.block_tokens * (page // spec.page_bytes))
+    if spec.paddable:
+        return spec.padded(page)
+    raise UnsupportedArchitectureError(
+        f"vLLM cannot make the pages of {spec.cache.kind} ({spec.page_bytes:,} B) equal to {page:,} B.",
+        hint="Choose another --kv-dtype, or plan with --engine textbook.",
+    )
+
+
+def equal_groups(layers: Sequence[Registered]) -> tuple[Group, ...]:
+    """Return groups of equally many layers each, those of one kind dealt round.
+
+    The smallest kind sets the size, the largest where it is less than half as large again. A kind that does not divide
+    leaves slots empty; a block costs them all the same.
+    """
+    buckets: list[list[Registered]] = []
+    by_spec: dict[LayerSpec, list[Registered]] = {}
+    for layer in layers:
+        by_spec.setdefault(layer[1], []).append(layer)
+    for spec, members in by_spec.items():
+        for bucket in buckets:
+            if mergeable([*dict.fromkeys(known for _, known in bucket), spec]):
+                bucket.extend(members)
+                break
         else:
-            raise UnsupportedArchitectureError(
-                f"vLLM cannot make the pages of {spec.cache.kind} ({spec.page_bytes:,} B) equal to {largest:,} B.",
-                hint="Choose another --kv-dtype, or plan with --engine textbook.",
-            )
-        unified[same] = unified.get(same, 0) + count
-    return unified
-
-
-def _buckets(counts: dict[LayerSpec, int]) -> list[tuple[LayerSpec, int]]:
-    """Return layers of one kind and block size together, in order of first appearance."""
-    return list(counts.items())
+            buckets.append(list(members))
+    sizes = [len(bucket) for bucket in buckets]
+    size = max(sizes) if max(sizes) < 1.5 * min(sizes) else min(sizes)
+    groups = []
+    for bucket in buckets:
+        parts = ceil_div(len(bucket), size)
+        groups += [group_of_layers(bucket[part::parts]) for part in range(parts)]
+    return tuple(groups)

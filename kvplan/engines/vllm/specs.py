@@ -1,98 +1,125 @@
-"""What vLLM registers for each layer: block size, page size, and the blocks one request takes.
+"""What vLLM registers for one layer: how long a block is, what a page costs, and how many blocks one request takes.
 
-Source: vLLM 0.33 v1/kv_cache_interface.py (page sizes, max_memory_usage_bytes), config/vllm.py (tokens in flight).
+Source: vLLM 0.33 v1/kv_cache_interface.py (KVCacheSpec and its subclasses: page_size_bytes, max_memory_usage_bytes).
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from kvplan.caches import ChunkedLocal, CrossAttention, FullAttention, LayerCache, RecurrentState, SlidingWindow
+from kvplan.caches import LayerCache
 from kvplan.dtypes import Dtype
-from kvplan.units import ceil_div
+from kvplan.units import ceil_div, round_up
+
+# vLLM's spec classes, by the name their groups have in its reports (get_kv_cache_spec_kind).
+Kind = Literal["full", "mla", "sliding", "sliding_mla", "chunked", "mamba", "cross"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InFlight:
-    """What a request may have in flight beside the positions it keeps.
+class Flight:
+    """What a request reserves beside the positions it keeps.
 
     Attributes:
-        tokens: concurrent batches x max_num_batched_tokens.
-        batched_tokens: max_num_batched_tokens, which sizes cross-attention.
-        state_pages: pages of recurrent state per request.
-        context_ranks: decode context parallel size, which splits the positions of growing caches.
+        tokens: concurrent batches x max_num_batched_tokens (config/vllm.py max_in_flight_tokens): blocks that left a
+            window are freed only when the batch that left them behind is settled.
+        encoder_tokens: max_num_encoder_input_tokens, which is max_num_batched_tokens (config/scheduler.py) and sizes
+            cross-attention whatever the encoder's own length.
+        context_ranks: decode context parallel size, which splits the positions of what grows.
 
     """
 
     tokens: int
-    batched_tokens: int
-    state_pages: int
+    encoder_tokens: int
     context_ranks: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSpec:
-    """One layer's cache as vLLM registers it.
+    """One layer's cache on one rank, as vLLM registers it.
 
     Attributes:
-        cache: the layer's cache on this rank.
+        cache: what the layer keeps, sharded.
         dtype: its number format.
+        kind: vLLM's class of spec.
         block_tokens: positions of a block.
-        page_bytes: of one block, padding included.
+        content_bytes: of one stored row (all heads); of the whole state for `mamba`.
+        ratio: positions that share a row (DeepSeek V4's compressed entries).
+        align: the page is rounded up to a multiple of this (packed MLA formats).
+        window: positions attended to (`sliding`, `sliding_mla`) or the chunk (`chunked`); None elsewhere.
+        state_pages: pages that one request holds (`mamba`).
+        live_pages: of these, the ones it needs while it decodes.
+        padded_bytes: the page, where it was padded to the pages of other layers.
 
     """
 
     cache: LayerCache
     dtype: Dtype
+    kind: Kind
     block_tokens: int
-    page_bytes: int
+    content_bytes: int
+    ratio: int = 1
+    align: int = 1
+    window: int | None = None
+    state_pages: int = 0
+    live_pages: int = 0
+    padded_bytes: int | None = None
 
     @property
-    def is_state(self) -> bool:
-        """Whether it is recurrent state, whose page does not grow with the block."""
-        return isinstance(self.cache, RecurrentState)
+    def page_bytes(self) -> int:
+        """Bytes of one block of this layer: rows x bytes of a row, aligned; the state for `mamba`; or as padded."""
+        if self.padded_bytes is not None:
+            return self.padded_bytes
+        rows = 1 if self.kind == "mamba" else self.block_tokens // self.ratio
+        return round_up(rows * self.content_bytes, self.align)
 
     @property
     def grows(self) -> bool:
         """Whether it is paged for every position (full attention, latents, indexers)."""
-        return self.cache.grows
+        return self.kind in ("full", "mla")
 
     @property
     def paddable(self) -> bool:
-        """Whether its page may be padded to any size: latents and indexers may not (they are read by whole rows)."""
-        return isinstance(self.cache, FullAttention | RecurrentState | CrossAttention)
+        """Whether its page may be padded to any size: latents may not, sparse kernels read them by whole rows.
+
+        Source: v1/core/kv_cache_planning.py unify_kv_cache_spec_page_size.
+        """
+        return self.kind != "mla"
 
     def with_block(self, block_tokens: int) -> "LayerSpec":
-        """Return the spec with another block size; a state's page stays."""
-        if self.is_state:
-            return replace(self, block_tokens=block_tokens)
-        return replace(self, block_tokens=block_tokens, page_bytes=self.cache.page_bytes(block_tokens, self.dtype))
+        """Return the spec with another block size."""
+        return replace(self, block_tokens=block_tokens)
 
-    def as_full(self) -> "LayerSpec":
-        """Return the spec as it is allocated when the hybrid manager is off: a window is paged for every position."""
-        cache = self.cache
-        if isinstance(cache, SlidingWindow | ChunkedLocal):
-            full = FullAttention(
-                heads=cache.heads, key_dim=cache.key_dim, value_dim=cache.value_dim, query_heads=cache.query_heads
-            )
-            return replace(self, cache=full)
-        return self
+    def padded(self, page_bytes: int) -> "LayerSpec":
+        """Return the spec with its page padded to `page_bytes`."""
+        return replace(self, padded_bytes=page_bytes)
 
-    def blocks(self, tokens: int, flight: InFlight) -> int:
+    def blocks(self, tokens: int, flight: Flight) -> int:
         """Return the blocks that one request of `tokens` positions reserves."""
-        cache, block = self.cache, self.block_tokens
-        if isinstance(cache, RecurrentState):
-            return flight.state_pages
-        if isinstance(cache, CrossAttention):
-            return ceil_div(flight.batched_tokens, block)
-        if isinstance(cache, SlidingWindow):
-            # One block more: the window need not start on a block's edge.
-            return ceil_div(min(cache.window - 1 + flight.tokens, tokens), block) + 1
-        if isinstance(cache, ChunkedLocal):
-            return ceil_div(min(cache.chunk + flight.tokens, tokens), block)
-        return ceil_div(ceil_div(tokens, flight.context_ranks), block)
+        block = self.block_tokens
+        if self.kind in ("full", "mla"):
+            return ceil_div(ceil_div(tokens, flight.context_ranks), block)
+        if self.kind == "mamba":
+            return self.state_pages
+        if self.kind == "cross":
+            return ceil_div(flight.encoder_tokens, block)
+        if self.kind == "chunked":
+            return ceil_div(min((self.window or 0) + flight.tokens, tokens), block)
+        # One block more: the window need not start on a block's edge.
+        return ceil_div(min((self.window or 0) - 1 + flight.tokens, tokens), block) + 1
 
-    def live_blocks(self, tokens: int, flight: InFlight) -> int:
-        """Return the blocks that a request of `tokens` positions holds while it decodes one token at a time."""
-        window = self.cache.window_tokens
-        if window is None or self.is_state or not isinstance(self.cache, FullAttention):
-            return self.blocks(tokens, flight)
-        return min(ceil_div(tokens, self.block_tokens), ceil_div(window - 1, self.block_tokens) + 1)
+    def live_blocks(self, tokens: int, encoder_tokens: int, flight: Flight) -> int:
+        """Return the blocks that a request of `tokens` positions holds while it decodes one token at a time.
+
+        Source: v1/core/single_type_kv_cache_manager.py (get_num_skipped_tokens, remove_skipped_blocks).
+        """
+        block = self.block_tokens
+        held = ceil_div(tokens, block)
+        if self.kind in ("full", "mla"):
+            return ceil_div(ceil_div(tokens, flight.context_ranks), block)
+        if self.kind == "mamba":
+            return self.live_pages
+        if self.kind == "cross":
+            return ceil_div(encoder_tokens, block)
+        window = self.window or 0
+        if self.kind == "chunked":
+            return min(held, ceil_div(window, block))
+        return min(held, ceil_div(window - 1, block) + 1)

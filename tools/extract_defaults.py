@@ -11,8 +11,10 @@ with a model type of its own, one JSON line::
      "defaults": {field: declared default},
      "required": [fields without a default],            (only where there are any)
      "constants": {plain class attribute: value},       (only where there are any: not settable, but read)
-     "sub_configs": {key: model type of the nested configuration},
+     "sub_configs": {key: model type of the nested configuration, "" where any may be there},
      "maps": ["base", "causal_lm", ...]}                (auto-model mappings that hold this type)
+
+A nested configuration without a model type has its defaults inside its parent's ``defaults``.
 
 Defaults are the *declared* ones of the dataclass, not the values that ``__post_init__`` computes from them
 (``head_dim``, ``layer_types`` ... stay null).  Left out are fields that say nothing about shapes or layers:
@@ -51,9 +53,23 @@ logging.disable(logging.WARNING)
 OUTPUT = Path(__file__).resolve().parent.parent / "kvplan" / "models" / "defaults.jsonl"
 
 SKIPPED_NAMES = {
-    "transformers_version", "architectures", "output_hidden_states", "output_attentions", "return_dict",
-    "dtype", "torch_dtype", "id2label", "label2id", "num_labels", "problem_type", "use_cache",
-    "name_or_path", "tokenizer_class", "prefix", "suffix", "task_specific_params",
+    "transformers_version",
+    "architectures",
+    "output_hidden_states",
+    "output_attentions",
+    "return_dict",
+    "dtype",
+    "torch_dtype",
+    "id2label",
+    "label2id",
+    "num_labels",
+    "problem_type",
+    "use_cache",
+    "name_or_path",
+    "tokenizer_class",
+    "prefix",
+    "suffix",
+    "task_specific_params",
 }
 SKIPPED_PATTERN = re.compile(
     r"(^|_)(token|tokens)_(id|ids|idx|index|indices)$|^mask_token$|^cls_token$"
@@ -70,39 +86,40 @@ BASE_FIELDS_KEPT = {"is_encoder_decoder"}
 MAP_NAMES = {"": "base", "SEQ_TO_SEQ_CAUSAL_LM": "seq2seq_lm", "SPEECH_SEQ_2_SEQ": "speech_seq2seq"}
 
 
-class NotPlain(Exception):
+class NotPlainError(Exception):
     """A value that JSON cannot hold as it is."""
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON data, or NotPlain."""
+    """Give the value as JSON data, or raise NotPlainError."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise NotPlain
+            raise NotPlainError
         return value
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
-    raise NotPlain
+    raise NotPlainError
 
 
 def is_skipped(name: str) -> bool:
+    """Tell whether a field says nothing about shapes or layers."""
     return name.startswith("_") or name in SKIPPED_NAMES or bool(SKIPPED_PATTERN.search(name))
 
 
 def instance_of(cls: type[PreTrainedConfig]) -> PreTrainedConfig | None:
-    """The default configuration, where the class can be built without arguments."""
+    """Make the default configuration, where the class can be built without arguments."""
     try:
         return cls()
-    except Exception:
+    except Exception:  # noqa: BLE001 - some need arguments or other packages
         return None
 
 
 def declared_defaults(cls: type[PreTrainedConfig]) -> tuple[dict[str, Any], list[str]]:
-    """The architectural fields' declared defaults, and the fields that have none."""
+    """Give the architectural fields' declared defaults, and the fields that have none."""
     base = {field.name: field.default for field in dataclasses.fields(PreTrainedConfig)}
     nested = set(cls.sub_configs)
     defaults: dict[str, Any] = {}
@@ -122,15 +139,22 @@ def declared_defaults(cls: type[PreTrainedConfig]) -> tuple[dict[str, Any], list
             continue
         try:
             defaults[name] = plain(value)
-        except NotPlain:
+        except NotPlainError:
             continue
     return defaults, required
 
 
 def class_constants(cls: type[PreTrainedConfig]) -> dict[str, Any]:
-    """Plain attributes of the class that are no fields: values that a configuration file cannot set by field."""
-    known = {field.name for field in dataclasses.fields(cls)} | {"model_type", "base_config_key", "sub_configs",
-             "has_no_defaults_at_init", "keys_to_ignore_at_inference", "attribute_map", "is_composition"}
+    """Find plain attributes of the class that are no fields: values that a configuration file cannot set by field."""
+    known = {field.name for field in dataclasses.fields(cls)} | {
+        "model_type",
+        "base_config_key",
+        "sub_configs",
+        "has_no_defaults_at_init",
+        "keys_to_ignore_at_inference",
+        "attribute_map",
+        "is_composition",
+    }
     found: dict[str, Any] = {}
     for owner in reversed(cls.__mro__):
         if not issubclass(owner, PreTrainedConfig) or owner is PreTrainedConfig:
@@ -142,13 +166,13 @@ def class_constants(cls: type[PreTrainedConfig]) -> dict[str, Any]:
                 continue
             try:
                 found[name] = plain(value)
-            except NotPlain:
+            except NotPlainError:
                 continue
     return found
 
 
 def nested_types(cls: type[PreTrainedConfig], instance: PreTrainedConfig | None) -> dict[str, str]:
-    """The model type of each nested configuration: the default instance's, or else the declared class's."""
+    """Give the model type of each nested configuration: the default instance's, or else the declared class's."""
     found: dict[str, str] = {}
     for key, declared in cls.sub_configs.items():
         value = getattr(instance, key, None) if instance is not None else None
@@ -162,7 +186,7 @@ def nested_types(cls: type[PreTrainedConfig], instance: PreTrainedConfig | None)
 
 
 def auto_maps() -> dict[str, list[str]]:
-    """For each model type the auto-model mappings that hold it."""
+    """Give for each model type the auto-model mappings that hold it."""
     maps: dict[str, list[str]] = {}
     for name, mapping in vars(modeling_auto).items():
         match = re.fullmatch(r"MODEL_(?:FOR_)?(.*?)_?MAPPING_NAMES", name)
@@ -175,27 +199,29 @@ def auto_maps() -> dict[str, list[str]]:
 
 
 def all_classes() -> dict[str, type[PreTrainedConfig]]:
-    """Every configuration class by model type: the registered ones, then nested ones with their own type."""
+    """Find every configuration class by model type: the registered ones, then nested ones with their own type."""
     classes = {model_type: CONFIG_MAPPING[model_type] for model_type in CONFIG_MAPPING_NAMES}
     modules = {cls.__module__ for cls in classes.values()}
     pending: list[type] = list(classes.values())
     for module in sorted(modules):
-        for value in vars(importlib.import_module(module)).values():
-            if isinstance(value, type) and issubclass(value, PreTrainedConfig):
-                pending.append(value)
+        found = vars(importlib.import_module(module)).values()
+        pending.extend(value for value in found if isinstance(value, type) and issubclass(value, PreTrainedConfig))
     seen: set[type] = set()
     while pending:
         cls = pending.pop(0)
         if cls in seen:
             continue
         seen.add(cls)
-        pending.extend(sub for sub in cls.sub_configs.values() if isinstance(sub, type) and issubclass(sub, PreTrainedConfig))
+        pending.extend(
+            sub for sub in cls.sub_configs.values() if isinstance(sub, type) and issubclass(sub, PreTrainedConfig)
+        )
         if cls.model_type:
             classes.setdefault(cls.model_type, cls)
     return classes
 
 
 def row(model_type: str, cls: type[PreTrainedConfig], maps: dict[str, list[str]]) -> dict[str, Any]:
+    """Make one line of the file."""
     instance = instance_of(cls)
     defaults, required = declared_defaults(cls)
     if "tie_word_embeddings" not in defaults:
@@ -213,11 +239,17 @@ def row(model_type: str, cls: type[PreTrainedConfig], maps: dict[str, list[str]]
     if constants:
         found["constants"] = constants
     found["sub_configs"] = nested_types(cls, instance)
+    for key, nested_type in list(found["sub_configs"].items()):
+        if not nested_type and dataclasses.is_dataclass(cls.sub_configs[key]):
+            # No type, so no line of its own: its defaults are told here.
+            del found["sub_configs"][key]
+            defaults[key] = declared_defaults(cls.sub_configs[key])[0]
     found["maps"] = maps.get(model_type, [])
     return found
 
 
 def main(arguments: list[str]) -> int:
+    """Write the file."""
     output = Path(arguments[0]) if arguments else OUTPUT
     maps = auto_maps()
     classes = all_classes()

@@ -30,6 +30,7 @@ import contextlib
 import copy
 import gc
 import inspect
+import itertools
 import json
 import logging
 import math
@@ -39,7 +40,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator  # noqa: TC003
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import torch
+import torch.fx.experimental._config as fx_config
 import transformers
 from transformers import PreTrainedConfig
 from transformers.modeling_outputs import BaseModelOutput
@@ -80,18 +82,22 @@ COMPOSITE_ORDER = ["image_text_to_text", "multimodal_lm", "speech_seq2seq", "cau
 PLAIN_ORDER = ["causal_lm", "image_text_to_text", "multimodal_lm", "seq2seq_lm", "speech_seq2seq", "masked_lm", "base"]
 
 CACHE_FIELDS = ("past_key_values", "cache_params", "state", "past_buckets_states", "mems", "decoder_past_key_values")
+ALIASES = {"kimi_k2": "deepseek_v3"}  # remote-code names of an architecture that the library has
 CPU_FALLBACK_MAX_PARAMS = 700_000_000
 LAST_LENGTH = 2048
+PASSED_IN = "cache passed in"
 
 
-class ModelTimeout(Exception):
+class ModelTimeoutError(Exception):
     """The model's time is over."""
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
+    """Raise ModelTimeoutError in the block after so many seconds."""
+
     def stop(*_: Any) -> None:
-        raise ModelTimeout(f"stopped after {seconds:.0f} s")
+        raise ModelTimeoutError(f"stopped after {seconds:.0f} s")
 
     previous = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -103,7 +109,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def strict_json(value: Any) -> Any:
-    """JSON data: non-finite floats and unknown objects become strings."""
+    """Make JSON data: non-finite floats and unknown objects become strings."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
@@ -116,35 +122,49 @@ def strict_json(value: Any) -> Any:
 
 
 def error_text(error: BaseException) -> str:
+    """Give type and message, shortened."""
     return f"{type(error).__name__}: {str(error).strip()[:300]}"
 
 
 def dtype_name(dtype: torch.dtype) -> str:
+    """Give the name without the library."""
     return str(dtype).removeprefix("torch.")
 
 
 # ---------------------------------------------------------------- configurations and classes
 
 
+def spelled_out(value: Any) -> Any:
+    """Read "true" and "false" in quotes as what they mean: some published files have them."""
+    if isinstance(value, dict):
+        return {key: spelled_out(item) for key, item in value.items()}
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
 def config_from_dict(data: dict[str, Any]) -> PreTrainedConfig:
-    model_type = data.get("model_type")
+    """Make the configuration object; without remote code and without quantisation."""
+    model_type = ALIASES.get(data.get("model_type", ""), data.get("model_type"))
+    if model_type == "ministral3" and "text_config" in data:
+        model_type = "mistral3"  # published under the text part's name
     if not model_type:
         raise KeyError("the configuration names no model_type")
     if model_type not in CONFIG_MAPPING_NAMES:
         raise KeyError(f"model_type {model_type} not supported by transformers {transformers.__version__}")
     data = {key: value for key, value in data.items() if key not in ("auto_map", "quantization_config")}
-    return CONFIG_MAPPING[model_type].from_dict(copy.deepcopy(data))
+    data["model_type"] = model_type
+    return CONFIG_MAPPING[model_type].from_dict(copy.deepcopy(spelled_out(data)))
 
 
 def text_config(config: PreTrainedConfig) -> PreTrainedConfig:
+    """Give the decoder's own configuration, or the configuration itself."""
     try:
         return config.get_text_config(decoder=True)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a composite without a text part
         return config
 
 
 def model_map(config: PreTrainedConfig, model_type: str) -> str:
-    """The auto-model mapping to build the configuration with."""
+    """Choose the auto-model mapping to build the configuration with."""
     architectures = config.architectures or []
     if config.is_encoder_decoder:
         order = ENCODER_DECODER_ORDER
@@ -162,8 +182,10 @@ def model_map(config: PreTrainedConfig, model_type: str) -> str:
     return holding[0]
 
 
-def build(config: PreTrainedConfig, name: str, device: str = "meta", experts: str | None = "batched_mm") -> torch.nn.Module:
-    """The model in bf16, eager attention."""
+def build(
+    config: PreTrainedConfig, name: str, device: str = "meta", experts: str | None = "batched_mm"
+) -> torch.nn.Module:
+    """Build the model in bf16 with eager attention."""
     options: dict[str, Any] = {"attn_implementation": "eager", "dtype": torch.bfloat16}
     if experts is not None:
         options["experts_implementation"] = experts
@@ -186,9 +208,9 @@ def build(config: PreTrainedConfig, name: str, device: str = "meta", experts: st
 
 
 def ranges(values: list[int]) -> str:
-    """[0, 1, 2, 5] as "0-2,5"; an even stride of three or more as "0-30/6"."""
+    """Write [0, 1, 2, 5] as "0-2,5"; an even stride of three or more as "0-30/6"."""
     values = sorted(set(values))
-    if len(values) > 2 and len({b - a for a, b in zip(values, values[1:], strict=False)}) == 1 and values[1] - values[0] > 1:
+    if len(values) > 2 and len({b - a for a, b in itertools.pairwise(values)}) == 1 and values[1] - values[0] > 1:
         return f"{values[0]}-{values[-1]}/{values[1] - values[0]}"
     parts: list[str] = []
     start = last = None
@@ -203,7 +225,7 @@ def ranges(values: list[int]) -> str:
 
 
 def compressed(tensors: list[tuple[str, torch.Tensor]]) -> list[dict[str, Any]]:
-    """Named tensors with numeric name parts collapsed, in order of first appearance."""
+    """List named tensors with numeric name parts collapsed, in order of first appearance."""
     entries: dict[tuple[str, tuple[int, ...], str], dict[str, Any]] = {}
     stacks: dict[str, set[int]] = {}
     for name, tensor in tensors:
@@ -226,6 +248,7 @@ def compressed(tensors: list[tuple[str, torch.Tensor]]) -> list[dict[str, Any]]:
 
 
 def parameter_facts(model: torch.nn.Module) -> dict[str, Any]:
+    """Count and list parameters and persistent buffers."""
     named = list(model.named_parameters())
     once = {name for name, _ in named}
     duplicates = [name for name, _ in model.named_parameters(remove_duplicate=False) if name not in once]
@@ -251,7 +274,7 @@ def parameter_facts(model: torch.nn.Module) -> dict[str, Any]:
 
 
 def reachable_tensors(value: Any, kind: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every state tensor in a cache object with the attribute it was found under; bookkeeping numbers left out."""
+    """Find every state tensor in a cache object with the attribute it was found under; bookkeeping numbers left out."""
     seen = set() if seen is None else seen
     if isinstance(value, torch.Tensor):
         if value.numel() and not (value.dim() == 0 and not value.is_floating_point()):
@@ -259,14 +282,15 @@ def reachable_tensors(value: Any, kind: str = "", seen: set[int] | None = None) 
         return
     if value is None or isinstance(value, str | bytes | bool | int | float | torch.device | torch.dtype | type):
         return
-    if isinstance(value, PreTrainedConfig | torch.nn.Module) or callable(value) and not hasattr(value, "layers"):
+    if isinstance(value, PreTrainedConfig | torch.nn.Module) or (callable(value) and not hasattr(value, "layers")):
         return
     if id(value) in seen:
         return
     seen.add(id(value))
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from reachable_tensors(item, str(key) if kind in ("", "legacy") else kind, seen)
+            below = "" if key == "cache" else str(key)
+            yield from reachable_tensors(item, below if kind in ("", "legacy") else kind, seen)
     elif isinstance(value, list | tuple | set):
         for item in value:
             yield from reachable_tensors(item, kind, seen)
@@ -284,21 +308,32 @@ def reachable_tensors(value: Any, kind: str = "", seen: set[int] | None = None) 
 
 
 def cache_facts(cache: Any) -> dict[str, Any]:
+    """Count the bytes of a cache by kind and shape."""
     by_kind: Counter[str] = Counter()
     shapes: dict[str, Counter[str]] = {}
     dtypes: Counter[str] = Counter()
     storages: dict[int, int] = {}
     counted: set[tuple[Any, ...]] = set()
-    if isinstance(cache, list | tuple) and cache and all(isinstance(item, list | tuple) and len(item) in (2, 4) for item in cache):
-        cache = {"legacy": [dict(zip(("self.keys", "self.values", "cross.keys", "cross.values"), item, strict=False)) for item in cache]}
-    for kind, tensor in reachable_tensors(cache):
-        kind = kind or "state"
+    if (
+        isinstance(cache, list | tuple)
+        and cache
+        and all(isinstance(item, list | tuple) and len(item) in (2, 4) for item in cache)
+    ):
+        cache = {
+            "legacy": [
+                dict(zip(("self.keys", "self.values", "cross.keys", "cross.values"), item, strict=False))
+                for item in cache
+            ]
+        }
+    for found_as, tensor in reachable_tensors(cache):
+        kind = found_as or "state"
         storage = tensor.untyped_storage()
-        key = (storage._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+        address = storage._cdata  # noqa: SLF001 - what tells storages apart where no memory is
+        key = (address, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
         if key in counted:
             continue
         counted.add(key)
-        storages[storage._cdata] = storage.nbytes()
+        storages[address] = storage.nbytes()
         size = tensor.numel() * tensor.element_size()
         by_kind[kind] += size
         dtypes[dtype_name(tensor.dtype)] += size
@@ -313,7 +348,7 @@ def cache_facts(cache: Any) -> dict[str, Any]:
 
 
 def cache_layers(cache: Any) -> dict[str, str]:
-    """Which layer class each layer of the cache has."""
+    """Tell which layer class each layer of the cache has."""
     found: dict[str, list[int]] = {}
     part = getattr(cache, "self_attention_cache", cache)
     for index, layer in enumerate(getattr(part, "layers", None) or []):
@@ -322,6 +357,7 @@ def cache_layers(cache: Any) -> dict[str, str]:
 
 
 def cache_in(output: Any) -> Any:
+    """Find the cache in a model's output."""
     for name in CACHE_FIELDS:
         value = getattr(output, name, None)
         if value is not None:
@@ -331,15 +367,20 @@ def cache_in(output: Any) -> Any:
 
 @contextlib.contextmanager
 def meta_answers() -> Iterator[None]:
-    """Data-dependent questions to meta tensors answer False and 0 (last resort: shapes only are measured)."""
+    """Answer data-dependent questions to meta tensors with False and 0 (last resort: shapes only are measured)."""
     old_bool, old_item, old_list = torch.Tensor.__bool__, torch.Tensor.item, torch.Tensor.tolist
+    old_nonzero = fx_config.meta_nonzero_assume_all_nonzero
+    fx_config.meta_nonzero_assume_all_nonzero = True
     torch.Tensor.__bool__ = lambda self: False if self.is_meta else old_bool(self)
     torch.Tensor.item = lambda self: 0 if self.is_meta else old_item(self)
-    torch.Tensor.tolist = lambda self: torch.zeros(self.shape, dtype=self.dtype, device="cpu").tolist() if self.is_meta else old_list(self)
+    torch.Tensor.tolist = lambda self: (
+        torch.zeros(self.shape, dtype=self.dtype, device="cpu").tolist() if self.is_meta else old_list(self)
+    )
     try:
         yield
     finally:
         torch.Tensor.__bool__, torch.Tensor.item, torch.Tensor.tolist = old_bool, old_item, old_list
+        fx_config.meta_nonzero_assume_all_nonzero = old_nonzero
 
 
 def bypass(model: torch.nn.Module, wanted: str, pair: bool) -> int:
@@ -347,20 +388,29 @@ def bypass(model: torch.nn.Module, wanted: str, pair: bool) -> int:
     count = 0
     for module in model.modules():
         name = type(module).__name__
-        if re.search(wanted, name) and not re.search(r"Attention|Layer$|Model$|Block$(?<!MoeBlock)|For[A-Z]|ModuleList|Router|Gate$", name):
-            module.forward = (lambda hidden_states, *_, **__: (hidden_states, None)) if pair else (lambda hidden_states, *_, **__: hidden_states)
+        if re.search(wanted, name) and not re.search(
+            r"Attention|Layer$|Model$|Block$(?<!MoeBlock)|For[A-Z]|ModuleList|Router|Gate$", name
+        ):
+            module.forward = (
+                (lambda hidden_states, *_, **__: (hidden_states, None))
+                if pair
+                else (lambda hidden_states, *_, **__: hidden_states)
+            )
             count += 1
     return count
 
 
 def encoder_positions(config: PreTrainedConfig, length: int) -> int:
+    """Give the number of encoder states that the cross-attention sees."""
     if config.model_type == "whisper":
         return int(config.max_source_positions)
     return length
 
 
 def encoder_width(config: PreTrainedConfig) -> int:
-    for place in (config, getattr(config, "encoder", None), getattr(config, "encoder_config", None), getattr(config, "text_config", None)):
+    """Give the width of the encoder's states."""
+    places = [getattr(config, name, None) for name in ("encoder", "encoder_config")]
+    for place in (*places, config, getattr(config, "text_config", None)):
         for name in ("d_model", "encoder_hidden_size", "hidden_size"):
             value = place.get(name) if isinstance(place, dict) else getattr(place, name, None)
             if isinstance(value, int):
@@ -368,19 +418,40 @@ def encoder_width(config: PreTrainedConfig) -> int:
     raise LookupError("no encoder width")
 
 
-def prefill(model: torch.nn.Module, config: PreTrainedConfig, length: int, encoder_length: int, device: str) -> Any:
-    """One prefill with the model's default cache; its cache."""
+def module_states(model: torch.nn.Module) -> dict[str, list[torch.Tensor]]:
+    """Find state tensors that modules keep as plain attributes."""
+    found: dict[str, list[torch.Tensor]] = {}
+    for module in model.modules():
+        for name, value in vars(module).items():
+            if isinstance(value, torch.Tensor) and "state" in name:
+                found.setdefault(name, []).append(value)
+    return found
+
+
+def prefill(
+    model: torch.nn.Module, config: PreTrainedConfig, length: int, encoder_length: int, device: str, *, how: str = ""
+) -> Any:
+    """Run one prefill with the model's default cache (or one passed in, as ``generate`` does); its cache."""
     ids = torch.zeros((1, length), dtype=torch.long, device=device)
     attempts: list[dict[str, Any]] = []
-    if config.is_encoder_decoder:
+    if how == "decoder alone" and config.is_encoder_decoder:
+        width = encoder_width(config)
+        states = torch.zeros((1, encoder_positions(config, encoder_length), width), dtype=torch.bfloat16, device=device)
+        attempts.append({"input_ids": ids, "encoder_hidden_states": states})
+    elif config.is_encoder_decoder:
         positions = encoder_positions(config, encoder_length)
         with contextlib.suppress(LookupError):
             states = torch.zeros((1, positions, encoder_width(config)), dtype=torch.bfloat16, device=device)
-            attempts.append({"encoder_outputs": BaseModelOutput(last_hidden_state=states), "decoder_input_ids": ids})
+            outputs = BaseModelOutput(last_hidden_state=states)
+            object.__setattr__(outputs, "attention_mask", None)  # some models ask the encoder's output for it
+            attempts.append({"encoder_outputs": outputs, "decoder_input_ids": ids})
         encoder_ids = torch.zeros((1, positions), dtype=torch.long, device=device)
         attempts.append({"input_ids": encoder_ids, "decoder_input_ids": ids})
     else:
         attempts.append({"input_ids": ids})
+        codebooks = getattr(config, "num_codebooks", None)
+        if isinstance(codebooks, int):
+            attempts.append({"input_ids": ids.unsqueeze(-1).expand(1, length, codebooks + 1)})
     parameters = inspect.signature(model.forward).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     failure: Exception | None = None
@@ -392,22 +463,37 @@ def prefill(model: torch.nn.Module, config: PreTrainedConfig, length: int, encod
             inputs["use_mems"] = True
         try:
             with torch.no_grad():
+                if how.endswith(PASSED_IN):
+                    cache = transformers.DynamicCache(config=text_config(config))
+                    model(**inputs, past_key_values=cache, use_cache=True, return_dict=True)
+                    states = module_states(model)
+                    if not states:
+                        raise LookupError("the model filled no cache and keeps no state")  # noqa: TRY301
+                    return {**states, "cache": cache}
                 return cache_in(model(**inputs, use_cache=True, return_dict=True))
-        except ModelTimeout:
+        except ModelTimeoutError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - recorded in the row
             failure = failure or error
     raise failure or LookupError("nothing to run")
 
 
-def candidates(model: torch.nn.Module, config: PreTrainedConfig, name: str, params_total: int) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Ways to run a prefill, best first: (what, a function that gives (model, config, device, context))."""
+def candidates(
+    model: torch.nn.Module, config: PreTrainedConfig, name: str, params_total: int
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Give ways to run a prefill, best first: (what, a function that gives (model, config, device, context))."""
     nothing = contextlib.nullcontext
     yield "model", lambda: (model, config, "meta", nothing)
+    yield f"model, {PASSED_IN}", lambda: (model, config, "meta", nothing)
     yield "model, answers assumed", lambda: (model, config, "meta", meta_answers)
-    for wanted, pair, label in ((r"Experts", False, "experts"), (r"Moe|MoE|MOE|Experts", False, "mixture blocks"), (r"Moe|MoE|MOE", True, "mixture blocks, pairs")):
+    for wanted, pair, label in (
+        (r"Experts", False, "experts"),
+        (r"Moe|MoE|MOE|Experts", False, "mixture blocks"),
+        (r"Moe|MoE|MOE", True, "mixture blocks, pairs"),
+    ):
 
         def bypassed(wanted: str = wanted, pair: bool = pair) -> Any:
+            """Build once more, with the mixture's modules bypassed."""
             other = build(config, name)
             if not bypass(other, wanted, pair):
                 raise LookupError("nothing to bypass")
@@ -426,7 +512,13 @@ def candidates(model: torch.nn.Module, config: PreTrainedConfig, name: str, para
         yield "text configuration alone", text_model
 
         def decoder() -> Any:
-            for getter in (lambda: model.get_decoder(), lambda: model.language_model, lambda: model.model.language_model):
+            getters = (
+                lambda: model.thinker,
+                model.get_decoder,
+                lambda: model.language_model,
+                lambda: model.model.language_model,
+            )
+            for getter in getters:
                 with contextlib.suppress(Exception):
                     part = getter()
                     if part is not None and part is not model:
@@ -443,6 +535,7 @@ def candidates(model: torch.nn.Module, config: PreTrainedConfig, name: str, para
 
 
 def wanted_lengths(config: PreTrainedConfig, given: list[int] | None) -> tuple[list[int], int | None]:
+    """Choose prefill lengths, some around the window; and give the window."""
     text = text_config(config)
     window = None
     for key in ("sliding_window", "attention_chunk_size", "local_window_size"):
@@ -456,7 +549,16 @@ def wanted_lengths(config: PreTrainedConfig, given: list[int] | None) -> tuple[l
     return sorted(lengths), window
 
 
-def measure_cache(row: dict[str, Any], model: torch.nn.Module, config: PreTrainedConfig, name: str, options: argparse.Namespace, deadline: float) -> None:
+def measure_cache(
+    row: dict[str, Any],
+    model: torch.nn.Module,
+    config: PreTrainedConfig,
+    name: str,
+    *,
+    options: argparse.Namespace,
+    deadline: float,
+) -> None:
+    """Run prefills and write what they left in the cache into the row."""
     lengths, row["window"] = wanted_lengths(config, options.lengths)
     row["cache_points"] = []
     first = lengths[0]
@@ -464,13 +566,15 @@ def measure_cache(row: dict[str, Any], model: torch.nn.Module, config: PreTraine
     for what, prepare in candidates(model, config, name, row["params_total"]):
         try:
             runner, run_config, device, context = prepare()
+            if what.endswith(PASSED_IN) and not (failures and "no cache" in failures[0]):
+                continue
             with context():
-                prefill(runner, run_config, first, options.encoder_length, device)
-        except ModelTimeout:
+                prefill(runner, run_config, first, options.encoder_length, device, how=what)
+        except ModelTimeoutError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - recorded in the row
             failures.append(f"{what}: {error_text(error)}")
-            if isinstance(error, LookupError) and "no cache" in str(error) and what == "model":
+            if isinstance(error, LookupError) and "no cache" in str(error) and what != "model":
                 break
             continue
         row["measured_on"] = what
@@ -486,14 +590,14 @@ def measure_cache(row: dict[str, Any], model: torch.nn.Module, config: PreTraine
             started = time.monotonic()
             try:
                 with context():
-                    cache = prefill(runner, run_config, length, options.encoder_length, device)
+                    cache = prefill(runner, run_config, length, options.encoder_length, device, how=what)
                 row.setdefault("cache_class", type(cache).__name__)
                 row.setdefault("cache_layers", cache_layers(cache))
                 row["cache_points"].append({"seq": length, **cache_facts(cache)})
-            except ModelTimeout:
+            except ModelTimeoutError:
                 row["cache_points"].append({"seq": length, "error": "timeout"})
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - recorded in the row
                 row["cache_points"].append({"seq": length, "error": error_text(error)})
             spent, previous = time.monotonic() - started, length
         break
@@ -505,7 +609,14 @@ def measure_cache(row: dict[str, Any], model: torch.nn.Module, config: PreTraine
         row["failed_before"] = failures
 
 
-def measure(label: str, source: str, make_config: Callable[[], PreTrainedConfig], options: argparse.Namespace, model_type: str | None = None) -> dict[str, Any]:
+def measure(
+    label: str,
+    source: str,
+    make_config: Callable[[], PreTrainedConfig],
+    options: argparse.Namespace,
+    model_type: str | None = None,
+) -> dict[str, Any]:
+    """Make one row: build, count, run."""
     row: dict[str, Any] = {"model": label, "source": source, "transformers": transformers.__version__}
     started = time.monotonic()
     try:
@@ -518,10 +629,10 @@ def measure(label: str, source: str, make_config: Callable[[], PreTrainedConfig]
             model = build(config, name)
             row["class_"] = type(model).__name__
             row.update(parameter_facts(model))
-            measure_cache(row, model, config, name, options, started + options.timeout)
-    except ModelTimeout as error:
+            measure_cache(row, model, config, name, options=options, deadline=started + options.timeout)
+    except ModelTimeoutError as error:
         row["error"] = f"timeout: {error}"
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - recorded in the row
         row["error"] = error_text(error)
     row["seconds"] = round(time.monotonic() - started, 1)
     return row
@@ -531,23 +642,32 @@ def measure(label: str, source: str, make_config: Callable[[], PreTrainedConfig]
 
 
 def listing(row: dict[str, Any]) -> str:
-    """A row for people."""
+    """Write a row for people."""
     lines = [f"{row['model']}  ({row.get('model_type')}, {row.get('class_')}, transformers {row['transformers']})"]
     if "error" in row:
         lines.append(f"ERROR {row['error']}")
     if "cache_error" in row:
         lines.append(f"CACHE ERROR {row['cache_error']}")
     lines.append(f"params_total {row.get('params_total')}  tied {row.get('tied')} {row.get('tied_names') or ''}")
-    lines.append(f"window {row.get('window')}  cache {row.get('cache_class')} {row.get('cache_layers') or ''}  measured on: {row.get('measured_on')}")
+    lines.append(f"window {row.get('window')}  cache {row.get('cache_class')} {row.get('cache_layers') or ''}")
+    lines.append(f"measured on: {row.get('measured_on')}")
     for point in row.get("cache_points", []):
         if "error" in point:
             lines.append(f"  seq {point['seq']}: {point['error']}")
             continue
-        shapes = "; ".join(f"{kind} " + ", ".join(f"{count}x{shape}" for shape, count in found.items()) for kind, found in point["shapes"].items())
+        shapes = "; ".join(
+            f"{kind} " + ", ".join(f"{count}x{shape}" for shape, count in found.items())
+            for kind, found in point["shapes"].items()
+        )
         lines.append(f"  seq {point['seq']}: {point['bytes']} bytes: {shapes}")
     lines.append("\nconfiguration")
     for key, value in row.get("config", {}).items():
-        if value not in (None, False, {}, [], "") and key not in ("transformers_version", "id2label", "label2id", "return_dict"):
+        if value not in (None, False, {}, [], "") and key not in (
+            "transformers_version",
+            "id2label",
+            "label2id",
+            "return_dict",
+        ):
             text = json.dumps(value)
             lines.append(f"  {key} = {text if len(text) < 1500 else text[:1500] + ' ...'}")
     for title in ("params", "buffers"):
@@ -559,6 +679,7 @@ def listing(row: dict[str, Any]) -> str:
 
 
 def jobs(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[], PreTrainedConfig], str | None]]:
+    """List what to measure: label, source, a function that makes the configuration, and its type if known."""
     types = list(options.types)
     for name in options.maps:
         types.extend(model_type for model_type in MAPS[name] if model_type not in types)
@@ -573,12 +694,19 @@ def jobs(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[], P
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Measure what the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("configs", nargs="*", type=Path, help="config.json files")
     parser.add_argument("--types", nargs="*", default=[], help="model types, with their class's defaults")
-    parser.add_argument("--maps", nargs="*", default=[], choices=sorted(MAPS), help="all model types of these auto-model mappings")
-    parser.add_argument("--jsonl", nargs="*", default=[], type=Path, help='files of {"model": name, "config": {...}} lines')
-    parser.add_argument("--lengths", nargs="*", type=int, help="prefill lengths (default 64, 100, 2048 and around the window)")
+    parser.add_argument(
+        "--maps", nargs="*", default=[], choices=sorted(MAPS), help="all model types of these auto-model mappings"
+    )
+    parser.add_argument(
+        "--jsonl", nargs="*", default=[], type=Path, help='files of {"model": name, "config": {...}} lines'
+    )
+    parser.add_argument(
+        "--lengths", nargs="*", type=int, help="prefill lengths (default 64, 100, 2048 and around the window)"
+    )
     parser.add_argument("--encoder-length", type=int, default=512)
     parser.add_argument("--timeout", type=float, default=120, help="seconds per configuration")
     parser.add_argument("--output", type=Path, help="JSON lines, appended to; rows already there are not repeated")
@@ -601,7 +729,11 @@ def main(arguments: list[str] | None = None) -> int:
             if options.listings is not None:
                 (options.listings / f"{label.replace('/', '_')}.txt").write_text(listing(row), encoding="utf-8")
             state = row.get("error") or row.get("cache_error") or row.get("measured_on")
-            print(f"{label}: {row['seconds']} s, {row.get('params_total')} parameters, {state}", file=sys.stderr, flush=True)
+            print(
+                f"{label}: {row['seconds']} s, {row.get('params_total')} parameters, {state}",
+                file=sys.stderr,
+                flush=True,
+            )
             gc.collect()
     return 0
 

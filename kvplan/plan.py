@@ -116,7 +116,7 @@ class Plan:
                 self.layout.printed_tokens(share.low, context, encoder),
                 self.layout.printed_tokens(share.high, context, encoder),
             ),
-            "max_context_tokens": (deployment.longest(0, at_least), deployment.longest(0, at_most)),
+            "max_context_tokens": (deployment.longest(context, at_least), deployment.longest(context, at_most)),
             "max_concurrency": (
                 finite(self.layout.concurrency(share.low, context, encoder)),
                 finite(self.layout.concurrency(share.high, context, encoder)),
@@ -308,8 +308,8 @@ def finite(value: float) -> float | None:
 def _host_memory(plan: Plan) -> Iterator[str]:
     if plan.sessions is not None:
         yield (
-            f"The GPU keeps {plan.sessions.gpu:,} sessions of {plan.request.context_tokens:,} tokens; "
-            f"{format_bytes(plan.layout.host_bytes)} of host memory per GPU keep {plan.sessions.host:,} idle ones more."
+            f"Sessions of {plan.request.context_tokens:,} tokens: {plan.sessions.gpu:,} on the GPU, and "
+            f"{plan.sessions.host:,} idle ones in {format_bytes(plan.layout.host_bytes)} of host memory per GPU."
         )
 
 

@@ -70,7 +70,7 @@ def estimate(
         quantization,
         kv_dtype,
         kv_cache_memory,
-        tuple(sorted(engine_args.items())) if engine_args else (),
+        _pairs(engine_args) if engine_args else (),
     )
     if context is None:
         context = spec.max_context_tokens or _CONTEXT_WHERE_UNBOUNDED
@@ -79,6 +79,13 @@ def estimate(
     if users is not None and (isinstance(users, bool) or not isinstance(users, int) or not 1 <= users <= 10**9):
         raise SettingError(f"users is {users!r}; a whole number of at least 1 was expected.")
     return make_plan(deployment, context, users)
+
+
+def _pairs(engine_args: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    for name, value in engine_args.items():
+        if not isinstance(name, str) or not isinstance(value, str | int | float | None):
+            raise SettingError(f"The engine argument {name!r} is {value!r}; a text, a number or a bool was expected.")
+    return tuple(sorted(engine_args.items()))
 
 
 @lru_cache(maxsize=1024)
@@ -98,9 +105,8 @@ def _deploy(
     engine, version = find_engine(engine_name)
     group = find_gpu(gpu) if isinstance(gpu, str) else gpu
     given = dict(engine_args)
-    parallel = Parallelism(
-        tensor=tensor, pipeline=pipeline, data=data, context=given.get("decode_context_parallel_size", 1)
-    )
+    context = engine.check_args(given).get("decode_context_parallel_size", 1)
+    parallel = Parallelism(tensor=tensor, pipeline=pipeline, data=data, context=context)
     if group is not None and group.count > 1 and parallel.gpus > group.count:
         raise SettingError(
             f"{gpu} is {group.count} GPUs, but tensor x pipeline x data parallel is {parallel.gpus}.",

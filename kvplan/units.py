@@ -16,6 +16,15 @@ _SIZE_UNITS = {
 # vLLM's rule for lengths: lower-case letters are decimal, upper-case ones binary (utils/argparse_utils.py).
 _TOKEN_UNITS = {"": 1, "k": 10**3, "K": KIB, "m": 10**6, "M": MIB}
 
+# As many digits as any size needs; longer numbers are refused before they are read.
+_NUMBER = r"[0-9]{1,18}(?:\.[0-9]{1,9})?"
+
+
+def _times(number: str, unit: int) -> int:
+    """Return number x unit, exactly, the rest of a byte or token dropped."""
+    whole, _, fraction = number.partition(".")
+    return int(whole + fraction) * unit // 10 ** len(fraction)
+
 
 def ceil_div(a: int, b: int) -> int:
     """Return a / b rounded up; both are whole, b is positive."""
@@ -34,9 +43,9 @@ def parse_size(text: str) -> int:
         SettingError: the text is not a positive size.
 
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    match = re.fullmatch(rf"\s*({_NUMBER})\s*([a-zA-Z]*)\s*", text)
     unit = _SIZE_UNITS.get(match[2].lower()) if match else None
-    if match is None or unit is None or (size := int(float(match[1]) * unit)) <= 0:
+    if match is None or unit is None or (size := _times(match[1], unit)) <= 0:
         raise SettingError(f"{text!r} is not a size.", hint="Write it as 24GiB, 80GB or 512MiB.")
     return size
 
@@ -48,8 +57,8 @@ def parse_tokens(text: str) -> int:
         SettingError: the text is not a positive count.
 
     """
-    match = re.fullmatch(r"\s*(\d[\d_,]*(?:\.\d+)?)\s*([kKmM]?)\s*", text)
-    count = round(float(match[1].replace(",", "").replace("_", "")) * _TOKEN_UNITS[match[2]]) if match else 0
+    match = re.fullmatch(rf"\s*({_NUMBER})\s*([kKmM]?)\s*", re.sub(r"(?<=\d)[_,](?=\d)", "", text))
+    count = _times(match[1], _TOKEN_UNITS[match[2]]) if match else 0
     if count <= 0:
         raise SettingError(f"{text!r} is not a number of tokens.", hint="Write it as 8192, 32k or 32K.")
     return count

@@ -2,6 +2,7 @@
 
 from kvplan.caches.base import LayerCache
 from kvplan.caches.chunked_local import ChunkedLocal
+from kvplan.caches.compressed import CompressorState
 from kvplan.caches.cross_attention import CrossAttention
 from kvplan.caches.full_attention import FullAttention
 from kvplan.caches.mla import MLA
@@ -12,6 +13,7 @@ from kvplan.caches.sparse_index import SparseIndex
 __all__ = [
     "MLA",
     "ChunkedLocal",
+    "CompressorState",
     "CrossAttention",
     "FullAttention",
     "LayerCache",

@@ -50,7 +50,11 @@ class LayerCache(ABC):
             return None
         kept = left // per_token
         limit = self.window_tokens
-        return None if limit is not None and kept >= limit else kept
+        return None if limit is not None and kept >= limit else self.longest_keeping(kept)
+
+    def longest_keeping(self, kept: int) -> int:
+        """Return the longest sequence of which no more than `kept` positions are kept; `kept` is below `window_tokens`."""
+        return kept
 
     @property
     def window_tokens(self) -> int | None:

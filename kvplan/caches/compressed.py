@@ -34,6 +34,11 @@ class CompressorState(LayerCache):
         """Return the bytes of one position: a key-value row and a gate row of each series."""
         return 2 * self.series * self.dim * find_dtype(self.dtype).block_bytes
 
+    def formula(self, dtype: Dtype, model_dtype: Dtype) -> str:  # noqa: ARG002
+        """Return positions x (key-value + gate) x series x width x bytes."""
+        size, each = find_dtype(self.dtype).block_bytes, self.token_bytes(dtype)
+        return f"min(n, {self.window_tokens:,}) x 2 x {self.series} x {self.dim} x {size} B ({each:,} B per token)"
+
     def kept_tokens(self, tokens: int) -> int:
         """Return min(tokens, window): the fullest moment, so that it never falls."""
         return min(tokens, self.window_tokens)

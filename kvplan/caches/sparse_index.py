@@ -37,10 +37,9 @@ class SparseIndex(LayerCache):
         """Return the bytes of one page: block_tokens / ratio entries."""
         return -(-block_tokens // self.ratio) * self.token_bytes(dtype)
 
-    def longest(self, budget_bytes: int, dtype: Dtype, model_dtype: Dtype) -> int | None:
-        """Return the longest sequence in the budget: the last position before the next entry is written."""
-        kept = super().longest(budget_bytes, dtype, model_dtype)
-        return kept if kept is None or kept < 0 else (kept + 1) * self.ratio - 1
+    def longest_keeping(self, kept: int) -> int:
+        """Return the last position before the next entry is written."""
+        return (kept + 1) * self.ratio - 1
 
     def growth_bytes(self, dtype: Dtype) -> int:
         """Return the bytes of one entry / ratio, rounded up."""

@@ -49,5 +49,7 @@ def _load(name: str) -> Engine | None:
     if name not in built():
         return None
     module = importlib.import_module(f"kvplan.engines.{_folder(name)}.engine")
-    classes = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__]
+    classes = [
+        value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__
+    ]
     return next(cls for cls in classes if issubclass(cls, Engine))()

@@ -33,6 +33,7 @@ class SummedLayout(CacheLayout):
         groups: the distinct caches.
         sizes: bytes of all layers of each group for a request of that many tokens (encoder tokens for cross-attention).
         live: the same without what is reserved or rounded; None: nothing is.
+        peaks: the most held on the way to that many tokens, where a cache may fall; None: `sizes` never fall.
         over_encoder: whether the group's length is the encoder's.
         block_tokens, bytes_per_block, host_bytes: as in `CacheLayout`.
 
@@ -42,6 +43,7 @@ class SummedLayout(CacheLayout):
     sizes: tuple[Callable[[int], int], ...]
     over_encoder: tuple[bool, ...]
     live: tuple[Callable[[int], int], ...]
+    peaks: tuple[Callable[[int], int], ...] | None = None
     block_tokens: int | None = None
     bytes_per_block: int | None = None
     host_bytes: int = 0
@@ -49,6 +51,10 @@ class SummedLayout(CacheLayout):
     def request_bytes(self, tokens: int, encoder_tokens: int) -> int:
         """Return the sum over the groups."""
         return _sum(self.sizes, self.over_encoder, tokens, encoder_tokens)
+
+    def admits(self, cache_bytes: int, tokens: int, encoder_tokens: int) -> bool:
+        """Whether the fullest moment of one request fits."""
+        return _sum(self.peaks or self.sizes, self.over_encoder, tokens, encoder_tokens) <= cache_bytes
 
     def live_bytes(self, tokens: int, encoder_tokens: int) -> int:
         """Return the sum over the groups of what is really held."""

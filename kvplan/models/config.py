@@ -30,6 +30,8 @@ _LIMITS: Final = (
     ("window", 10_000_000_000),
     ("chunk", 10_000_000_000),
     ("context", 10_000_000_000),
+    ("merge", 1_000),
+    ("patch", 10_000),
 )
 _LIMIT: Final = 10_000_000
 
@@ -108,6 +110,10 @@ class Config:
         names = self._names(keys)
         self.read.update(names)
         return any(self.values.get(name) is not None for name in names)
+
+    def declares(self, key: str) -> bool:
+        """Whether the type has this key; a type without published defaults may have any."""
+        return self.facts is None or key in self.facts.defaults
 
     def overrule(self, *keys: str) -> None:
         """Count keys as read that another key of the file makes void."""

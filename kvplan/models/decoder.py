@@ -37,8 +37,8 @@ class Decoder(Family):
 
     @property
     def qkv_bias(self) -> bool:
-        """Biases on Q, K and V: `attention_bias` where the family has the key."""
-        return self.config.flag("attention_bias", default=False)
+        """Biases on Q, K and V: `attention_bias` where the type has the key."""
+        return self.config.declares("attention_bias") and self.config.flag("attention_bias", default=False)
 
     @property
     def output_bias(self) -> bool:
@@ -47,8 +47,8 @@ class Decoder(Family):
 
     @property
     def mlp_bias(self) -> bool:
-        """Biases in the MLP: `mlp_bias` where the family has the key."""
-        return self.config.flag("mlp_bias", default=False)
+        """Biases in the MLP: `mlp_bias` where the type has the key."""
+        return self.config.declares("mlp_bias") and self.config.flag("mlp_bias", default=False)
 
     # -- how wide and how deep ---------------------------------------------------------------------------------------
 
@@ -284,7 +284,7 @@ class MoeDecoder(Decoder):
     router_correction: ClassVar[bool] = False  # a per-expert bias that is a parameter, not a buffer
     expert_bias: bool = False
     expert_keys: ClassVar[tuple[str, ...]] = ("num_experts", "num_local_experts", "n_routed_experts")
-    per_token_keys: ClassVar[tuple[str, ...]] = ("num_experts_per_tok", "top_k")
+    per_token_keys: ClassVar[tuple[str, ...]] = ("num_experts_per_tok",)
 
     @cached_property
     def experts(self) -> int:

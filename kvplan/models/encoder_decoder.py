@@ -105,6 +105,11 @@ class EncoderDecoder(Decoder):
         """Tied unless the file says otherwise."""
         return self.config.flag("tie_word_embeddings", default=True)
 
+    @cached_property
+    def head_tied(self) -> bool:
+        """Whether the head is the embedding; a composite model may tie the tables but not the head."""
+        return self.tied
+
     def cross_attention(self, index: int) -> CrossAttention:
         """Return what layer `index` keeps of the encoder's output."""
         return CrossAttention(
@@ -202,4 +207,12 @@ class EncoderDecoder(Decoder):
         elif name.endswith("ForQuestionAnswering"):
             yield linear("qa_outputs", 2, self.hidden_size, bias=True, component="head", split="replicated")
         elif not name.endswith("Model") or name.endswith(("MTModel", "LMHeadModel")):
-            yield from super().head_parts()
+            if not self.head_tied:
+                yield linear(
+                    "lm_head",
+                    self.vocab_size,
+                    self.hidden_size,
+                    bias=self.head_bias,
+                    component="head",
+                    split="vocabulary",
+                )

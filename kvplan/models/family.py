@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
+from kvplan.dtypes import find_dtype
 from kvplan.errors import UnsupportedArchitectureError
 from kvplan.models.config import Config
 from kvplan.models.spec import Layer, ModelSpec, Moe, Note
@@ -27,7 +28,7 @@ SIGNALS = frozenset(  # one word list is easier to keep than forty quoted lines
     cla_share_factor compress_rates compress_ratios conv_L_cache cross_attention_layers full_attention_interval
     full_attn_idxs hybrid_layer_pattern hybrid_override_pattern index_head_dim index_kpool kv_lora_rank layer_types
     layers_block_type linear_attn_config linear_conv_kernel_dim local_attention mamba_d_state mamba_state_dim mixer_types
-    num_attention_groups num_kv_shared_layers sliding_window sliding_window_pattern sliding_window_size sparse_attention_freq
+    num_attention_groups num_kv_shared_layers per_layer_config sliding_window sliding_window_pattern sliding_window_size sparse_attention_freq
     sparse_attention_config ssm_state_size state_size swa_num_key_value_heads use_cla use_sliding_window
     """.split()  # noqa: SIM905
 )
@@ -35,6 +36,10 @@ SIGNALS = frozenset(  # one word list is easier to keep than forty quoted lines
 _NESTS = ("text_config", "llm_config", "language_config", "thinker_config")
 # Values that switch a signal off.
 _OFF: tuple[Any, ...] = (None, False, 0, -1, [], {}, "")
+
+
+# What no model comes near: a thousand times the largest published count, and a cache of an exabyte for one request.
+_MOST_PARAMETERS, _MOST_CACHE_BYTES = 10**15, 2**59
 
 
 class Family:
@@ -156,7 +161,29 @@ class Family:
             config=self.config.values,
         )
         self.check_signals()
+        self._check_size(model)
         return model
+
+    def _check_size(self, model: ModelSpec) -> None:
+        """Refuse a model whose values are each believable and together are not.
+
+        Raises:
+            ConfigError: naming the part that is the most of it.
+
+        """
+        if model.unknown_parameters is None and (model.parameters or 0) > _MOST_PARAMETERS:
+            part = max(model.parts(), key=lambda part: part.parameters)
+            shape = " x ".join(f"{axis:,}" for axis in (part.count, *part.shape))
+            raise self.config.fail(
+                part.name, f"is {shape}: of {_MOST_PARAMETERS:,} parameters and more no model is believed."
+            )
+        plain = find_dtype("float32")
+        for cache, layers in model.caches:
+            size = layers * cache.bytes_for(model.max_context_tokens or 1, plain, plain)
+            if size > _MOST_CACHE_BYTES:
+                raise self.config.fail(
+                    cache.kind, f"comes to {cache.formula(plain, plain)}: no request is believed to take {size:,} B."
+                )
 
     @cached_property
     def dtype(self) -> str:

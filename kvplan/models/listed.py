@@ -18,6 +18,7 @@ class ListedMoe(MoeDecoder):
 
     first_dense: ClassVar[int] = 0  # dense layers of a file that states neither a list nor `first_k_dense_replace`
     expert_keys = ("n_routed_experts", "num_experts", "num_local_experts")
+    per_token_keys = ("num_experts_per_tok",)  # `top_k` in older files is about sampling
     shared_keys: ClassVar[tuple[str, ...]] = ("n_shared_experts", "num_shared_experts")
 
     # Keys about windows that say nothing of layers which the list does not let slide.

@@ -16,6 +16,7 @@ from kvplan.models.spec import ModelSpec
 
 # The largest published configuration is under 2 MB (quantised layers listed one by one); a file beyond this is not one.
 MAX_CONFIG_BYTES = 16 * 2**20
+_LONGEST_NAME = 200
 
 
 def load_model(source: str | PathLike[str]) -> ModelSpec:
@@ -35,14 +36,19 @@ def load_model(source: str | PathLike[str]) -> ModelSpec:
     text = os.fspath(source)
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise UnknownModelError(f"{text!r} is not a model's name or path.", hint="See `kvplan models`.")
-    path = Path(text)
-    if text.endswith(".json") or path.is_dir() or text.startswith((".", "/", "~")):
-        return _from_path(path.expanduser())
+    if text.endswith(".json") or _is_folder(text) or text.startswith((".", "/", "~")):
+        return _from_path(Path(os.path.expanduser(text)))  # noqa: PTH111  Path's own raises for a user there is not
     return _from_name(text)
+
+
+def _is_folder(text: str) -> bool:
+    return os.path.isdir(text)  # noqa: PTH112  Path.is_dir raises for a name that is too long
 
 
 @lru_cache(maxsize=64)
 def _from_name(name: str) -> ModelSpec:
+    if len(name) > _LONGEST_NAME:
+        raise UnknownModelError(f"No model is called {name[:40]!r}….", hint="See `kvplan models`.")
     entry = MODELS.find(name)
     if entry is not None:
         return read_catalogue_entry(MODELS.read(entry), where=f"model_specs/{entry.path.name}")
@@ -86,8 +92,9 @@ def read_limited(file: Path) -> bytes:
         raise UnknownModelError(
             f"There is no file {file}.", hint="Give a config.json, or a folder that holds one."
         ) from error
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
+    except (OSError, ValueError) as error:
+        # A name that the file system has no spelling for is a ValueError.
+        raise ConfigError(f"{file} cannot be read: {getattr(error, 'strerror', error)}.") from error
     if len(content) > MAX_CONFIG_BYTES:
         raise ConfigError(f"{file} is larger than {MAX_CONFIG_BYTES // 2**20} MiB: not a model configuration.")
     return content

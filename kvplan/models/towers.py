@@ -18,7 +18,7 @@ from kvplan.weights.parts import Component, Part, convolution, linear, norm, vec
 
 def times(count: int, parts: Iterable[Part]) -> Iterator[Part]:
     """Return the parts `count` times over."""
-    return (replace(part, count=part.count * count) for part in parts) if count else iter(())
+    return (replace(part, count=part.count * count) for part in parts) if count > 0 else iter(())
 
 
 def self_attention(
@@ -159,6 +159,30 @@ def head_width(config: Config, width: int, heads: int) -> int:
     return width // heads
 
 
+def scaled(config: Config, key: str, width: int, default: float | None = None) -> int:
+    """Return the width times the ratio at `key`, rounded down.
+
+    Raises:
+        ConfigError: the ratio is no number, or leaves nothing or more than is believed.
+
+    """
+    ratio = config.number(key) if default is None else config.number(key, default=default)
+    return config.checked_count(f"{key} x {width:,}", int(width * ratio))
+
+
+def folded(config: Config, width: int, key: str = "downsample_ratio") -> int:
+    """Return the width of the patches folded into one: 1 / ratio (a half where the file has none) on each side.
+
+    Raises:
+        ConfigError: the ratio is not above 0 and at most 1.
+
+    """
+    ratio = config.number(key, default=0.5)
+    if not 1e-3 < ratio <= 1:
+        raise config.fail(key, f"is {ratio}; above 0 and at most 1 was expected.")
+    return width * int(1 / ratio) ** 2
+
+
 class Tower(Family):
     """An encoder beside a language model: parameters, no cache."""
 
@@ -281,7 +305,9 @@ class Composed(Multimodal):
     def _tied(self, text: Family) -> bool:
         """Return whether the head is the embedding: the whole model's word, else the language model's, else the default.
 
-        A file that transformers 4 wrote leaves out what then was the language model's default, so that default counts.
+        transformers 5 asks the whole model only (`get_expanded_tied_weights_keys`), transformers 4 and vLLM the language
+        model; published files agree with the language model's word where they state it (Ministral 3, Mistral Small 3.1).
+        Files of transformers 4 leave it out where it is the language model's default.
         """
         config = self.config
         if self.never_tied:
@@ -293,12 +319,27 @@ class Composed(Multimodal):
         if text.config.states("tie_word_embeddings"):
             return text.tied
         if self.untied:
-            return False
+            return either
         if config.facts is None or "tie_word_embeddings" not in config.facts.defaults:
             return text.tied
         if str(config.values.get("transformers_version", "")).startswith("4.") and not text.tied:
             return False
         return config.flag("tie_word_embeddings", default=False) or either
+
+    def check_signals(self) -> None:
+        """Refuse as every family does, but not the language model's keys that the top level repeats as they are.
+
+        transformers 4.52 to 4.57 wrote them on both levels.
+
+        Raises:
+            UnsupportedArchitectureError: naming the key.
+
+        """
+        inner = self.text.config.values
+        self.config.read.update(
+            key for key, value in self.config.values.items() if key in inner and inner[key] == value
+        )
+        super().check_signals()
 
     def tower(self, key: str) -> Family:
         """Return the family of the tower at `key`."""
@@ -314,13 +355,13 @@ class Composed(Multimodal):
         return linear(name, out, source, bias=bias, component="projector", split="replicated")
 
     @cached_property
-    def unknown_parameters(self) -> str | None:  # type: ignore[override]
+    def unknown_parameters(self) -> str | None:
         """Why the parameters cannot be counted: the language model's reason or a tower's."""
         families = [self.text, *(self.tower(key) for key in self.towers)]
         return next((family.unknown_parameters for family in families if family.unknown_parameters), None)
 
     def assumptions(self) -> Iterator[Note]:
-        """What the file did not state and where it was taken from."""
+        """Return what the file did not state and where it was taken from."""
         yield from super().assumptions()
         for key in (self.text_key, *self.towers):
             if not self.config.states(key) and not (key == self.text_key and self.flat):

@@ -48,6 +48,9 @@ def _width(section: Mapping[str, Any]) -> str | None:
     return None
 
 
+_WIDTH_KEYS = ("type", "num_bits", "strategy", "group_size")
+
+
 def _compressed_tensors(section: Mapping[str, Any]) -> str | None:
     """Return the width of compressed-tensors' first group, where all groups agree."""
     groups = section.get("config_groups")
@@ -57,7 +60,8 @@ def _compressed_tensors(section: Mapping[str, Any]) -> str | None:
         if isinstance(group, Mapping)
     ]
     kinds = {
-        (w.get("type"), w.get("num_bits"), w.get("strategy"), w.get("group_size"))
+        # A broken file may hold lists or objects here; their text is no width that is known.
+        tuple(value if isinstance(value := w.get(key), str | int | float) else str(value) for key in _WIDTH_KEYS)
         for w in weights
         if isinstance(w, Mapping)
     }

@@ -148,8 +148,11 @@ class Textbook(Engine):
 
 def _kept(model: ModelSpec, stage: Stage, parallel: Parallelism, most: int | None) -> Iterator[Layer]:
     """Return the stage's layers that are among the first `most` of the model that keep a cache; None: all of them."""
-    before = sum(bool(model.layers[i].caches) for i in range(parallel.stages(len(model.layers))[stage.index].start))
-    left = len(stage.layers) if most is None else most - before
+    if most is None:
+        yield from stage.layers
+        return
+    start = parallel.stages(len(model.layers))[stage.index].start
+    left = most - sum(bool(layer.caches) for layer in model.layers[:start])
     for layer in stage.layers:
         if layer.caches and left > 0:
             left -= 1
@@ -163,12 +166,12 @@ def _held(cache: LayerCache, layers: int, dtype: Dtype, model_dtype: Dtype) -> C
 def _allocated(cache: LayerCache, layers: int, settings: Settings) -> Callable[[int], int]:
     """Return the bytes of `layers` layers as allocated: the held ones, rounded to blocks or reserved whole."""
     dtype, model_dtype = settings.kv_dtype, settings.model_dtype
-    # State has one size, and the encoder's output is complete before the first token: nothing of either is reserved.
-    if settings["allocation"] == "contiguous" or cache.kind == "recurrent_state":
+    allocation = settings["allocation"]
+    # State has one size, and the encoder's output is complete before the first token: neither is reserved beyond that.
+    complete = cache.kind == "recurrent_state" or (cache.kind == "cross_attention" and allocation == "reserved")
+    if allocation == "contiguous" or complete:
         return _held(cache, layers, dtype, model_dtype)
-    if settings["allocation"] == "reserved":
-        if cache.kind == "cross_attention":
-            return _held(cache, layers, dtype, model_dtype)
+    if allocation == "reserved":
         longest = settings["max_model_len"]
         return lambda tokens: layers * cache.bytes_for(max(tokens, longest), dtype, model_dtype)
     block = settings["block_tokens"]

@@ -8,8 +8,8 @@ fixed formats. Where a model's implementation caches something else, `departures
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from kvplan.caches import LayerCache
-from kvplan.dtypes import find_dtype
+from kvplan.caches import CompressorState, LayerCache
+from kvplan.dtypes import Dtype, find_dtype
 from kvplan.engines.base import (
     ArgSpec,
     BudgetItem,
@@ -94,10 +94,12 @@ class Transformers(Engine):
         dtype, model_dtype = settings.kv_dtype, settings.model_dtype
         caches = rank_caches(as_cached(model, stage.layers), parallel.tensor)
         sizes = tuple(_size(cache, n, settings) for cache, n in caches.items())
+        peaks = tuple(_peak(cache, n, settings) or size for (cache, n), size in zip(caches.items(), sizes, strict=True))
         return SummedLayout(
             groups=tuple(group_of(cache, n, dtype=dtype, model_dtype=model_dtype) for cache, n in caches.items()),
             sizes=sizes,
             live=sizes,
+            peaks=peaks,
             over_encoder=tuple(cache.kind == "cross_attention" for cache in caches),
         )
 
@@ -156,9 +158,30 @@ def _mlp_width(model: ModelSpec) -> int:
     return max(widths, default=0)
 
 
+def _compressor_bytes(cache: CompressorState, layers: int, dtype: Dtype) -> tuple[int, int]:
+    """Return the bytes of one position that waits to be pooled, and those kept of the last entry where entries overlap.
+
+    Source: modeling_deepseek_v4.py: buffer_kv and buffer_gate are drained every `ratio` tokens; overlap_kv and
+    overlap_gate hold `ratio` positions of one series.
+    """
+    row = 2 * layers * cache.dim * dtype.block_bytes
+    return cache.series * row, cache.ratio * row if cache.series > 1 else 0
+
+
+def _peak(cache: LayerCache, layers: int, settings: Settings) -> Callable[[int], int] | None:
+    """Return the most that the layers hold on the way to `tokens`, where that is more than they hold there."""
+    if not isinstance(cache, CompressorState):
+        return None
+    waiting, overlap = _compressor_bytes(cache, layers, settings.kv_dtype)
+    return lambda tokens: min(tokens, cache.ratio - 1) * waiting + (overlap if tokens >= cache.ratio else 0)
+
+
 def _size(cache: LayerCache, layers: int, settings: Settings) -> Callable[[int], int]:
     """Return the bytes of `layers` layers after `tokens` positions."""
     dtype, model_dtype = settings.kv_dtype, settings.model_dtype
+    if isinstance(cache, CompressorState):
+        waiting, overlap = _compressor_bytes(cache, layers, dtype)
+        return lambda tokens: tokens % cache.ratio * waiting + (overlap if tokens >= cache.ratio else 0)
     window, per_token = cache.window_tokens, cache.token_bytes(dtype)
     if cache.kind in ("recurrent_state", "cross_attention") or window is None:
         if settings["cache_implementation"] == "static" and cache.kind not in ("recurrent_state", "cross_attention"):

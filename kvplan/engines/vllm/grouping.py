@@ -7,11 +7,12 @@ unify_kv_cache_spec_page_size, _get_kv_cache_groups_uniform_page_size, _project_
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from math import lcm
 
 from kvplan.engines.vllm.packing import pack
 from kvplan.engines.vllm.specs import LayerSpec
 from kvplan.errors import SettingError, UnsupportedArchitectureError
-from kvplan.units import ceil_div
+from kvplan.units import ceil_div, round_up
 
 # A layer of the model by its index, with one of the specs it registers.
 Registered = tuple[int, LayerSpec]
@@ -24,25 +25,39 @@ class Group:
     Attributes:
         members: the layers on one rank. A group of equal layers has its spec in `leaders` even where the rank holds none.
         leaders: the distinct specs; a request takes as many blocks as the one that needs most.
+        packed: whether the layers' pages lie side by side in each block, not each layer's blocks in a row.
 
     """
 
     members: tuple[Registered, ...]
     leaders: tuple[LayerSpec, ...]
+    packed: bool = False
 
     @property
     def bytes_per_block(self) -> int:
-        """One page of each of its layers."""
-        return sum(spec.page_bytes for _, spec in self.members)
+        """One page of each of its layers, rounded to what its kernel asks for where each layer's blocks lie in a row."""
+        if self.packed:
+            return sum(spec.page_bytes for _, spec in self.members)
+        return sum(round_up(spec.page_bytes, spec.stride_bytes) for _, spec in self.members)
 
     def on_stage(self, layers: Collection[int]) -> "Group":
         """Return the part of the group that a pipeline stage holds."""
         return replace(self, members=tuple(member for member in self.members if member[0] in layers))
 
 
-def group_of_layers(members: Sequence[Registered]) -> Group:
+def group_of_layers(members: Sequence[Registered], *, packed: bool = False) -> Group:
     """Return one group of these layers."""
-    return Group(members=tuple(members), leaders=tuple(dict.fromkeys(spec for _, spec in members)))
+    return Group(members=tuple(members), leaders=tuple(dict.fromkeys(spec for _, spec in members)), packed=packed)
+
+
+def pool_bytes_per_block(groups: Sequence[Group]) -> int:
+    """Return the bytes of one block of the pool that the groups share: the largest group's, 0 without layers.
+
+    Packed blocks are a multiple of every layer's stride apart. Source: _get_kv_cache_bytes_per_block.
+    """
+    largest = max((group.bytes_per_block for group in groups), default=0)
+    strides = {spec.stride_bytes for group in groups if group.packed for _, spec in group.members}
+    return round_up(largest, lcm(*strides))
 
 
 def group_layers(layers: Sequence[Registered], *, hybrid: bool, block_outermost: bool) -> tuple[Group, ...]:
@@ -64,9 +79,9 @@ def group_layers(layers: Sequence[Registered], *, hybrid: bool, block_outermost:
         layers = promote(layers)
     specs = [spec for _, spec in layers]
     if mergeable(specs) or uniform(specs):
-        return (group_of_layers(layers),)
+        return (group_of_layers(layers, packed=block_outermost),)
     if block_outermost and len({spec.page_bytes for spec in specs}) > 1:
-        return tuple(group_of_layers(members) for members in pack(layers, uniform))
+        return tuple(group_of_layers(members, packed=True) for members in pack(layers, uniform))
     return equal_groups(unify_pages(layers))
 
 

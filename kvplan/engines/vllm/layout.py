@@ -6,7 +6,7 @@ from functools import cached_property
 from kvplan.dtypes import Dtype
 from kvplan.engines.base import CacheGroup, CacheLayout
 from kvplan.engines.plain import group_of
-from kvplan.engines.vllm.grouping import Group
+from kvplan.engines.vllm.grouping import Group, pool_bytes_per_block
 from kvplan.engines.vllm.specs import Flight, LayerSpec
 from kvplan.units import ceil_div
 
@@ -56,7 +56,7 @@ class VllmLayout(CacheLayout):
     @cached_property
     def bytes_per_block(self) -> int | None:  # type: ignore[override]  # worked out once, from `parts`
         """Bytes of one block: the pages of the largest group."""
-        return max((part.bytes_per_block for part in self.parts), default=0) or None
+        return pool_bytes_per_block(self.parts) or None
 
     @cached_property
     def _leaders(self) -> tuple[tuple[tuple[LayerSpec, ...], int], ...]:

@@ -4,6 +4,7 @@ Source: vLLM 0.33 v1/kv_cache_interface.py (KVCacheSpec and its subclasses: page
 """
 
 from dataclasses import dataclass, replace
+from math import gcd
 from typing import Literal
 
 from kvplan.caches import LayerCache
@@ -11,7 +12,7 @@ from kvplan.dtypes import Dtype
 from kvplan.units import ceil_div, round_up
 
 # vLLM's spec classes, by the name their groups have in its reports (get_kv_cache_spec_kind).
-Kind = Literal["full", "mla", "sliding", "sliding_mla", "chunked", "mamba", "cross"]
+Kind = Literal["full", "mla", "sliding", "sliding_mla", "chunked", "mamba", "cross", "ring"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,9 @@ class LayerSpec:
         state_pages: pages that one request holds (`mamba`).
         live_pages: of these, the ones it needs while it decodes.
         padded_bytes: the page, where it was padded to the pages of other layers.
+        kernel_block: the longest block that its kernel reads, where it takes only fixed ones: blocks are then whole
+            kernel blocks apart (v1/worker/utils.py customize_attention_spec).
+        row_aligned: blocks are whole rows apart (sparse kernels; mla/sparse_utils.py align_blocks_to_rows).
 
     """
 
@@ -62,6 +66,8 @@ class LayerSpec:
     state_pages: int = 0
     live_pages: int = 0
     padded_bytes: int | None = None
+    kernel_block: int | None = None
+    row_aligned: bool = False
 
     @property
     def page_bytes(self) -> int:
@@ -70,6 +76,16 @@ class LayerSpec:
             return self.padded_bytes
         rows = 1 if self.kind == "mamba" else self.block_tokens // self.ratio
         return round_up(rows * self.content_bytes, self.align)
+
+    @property
+    def stride_bytes(self) -> int:
+        """Bytes that blocks are a multiple of apart (v1/kv_cache_interface.py get_block_stride_alignment)."""
+        if self.row_aligned:
+            return self.content_bytes
+        if self.kernel_block is None:
+            return 1
+        block = gcd(self.kernel_block, self.block_tokens)
+        return 1 if block == self.block_tokens else replace(self, block_tokens=block).page_bytes
 
     @property
     def grows(self) -> bool:
@@ -99,6 +115,8 @@ class LayerSpec:
             return ceil_div(ceil_div(tokens, flight.context_ranks), block)
         if self.kind == "mamba":
             return self.state_pages
+        if self.kind == "ring":
+            return 1
         if self.kind == "cross":
             return ceil_div(flight.encoder_tokens, block)
         if self.kind == "chunked":
@@ -117,6 +135,8 @@ class LayerSpec:
             return ceil_div(ceil_div(tokens, flight.context_ranks), block)
         if self.kind == "mamba":
             return self.live_pages
+        if self.kind == "ring":
+            return 1
         if self.kind == "cross":
             return ceil_div(encoder_tokens, block)
         window = self.window or 0

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from kvplan.caches import MLA, LayerCache
-from kvplan.models.decoder import MoeDecoder
+from kvplan.models.decoder import Decoder
+from kvplan.models.listed import ListedMoe, next_token_layers, with_bias
 from kvplan.models.spec import Layer
 from kvplan.weights import blocks
-from kvplan.weights.parts import Part, linear, norm
+from kvplan.weights.parts import Part
 
 
-class LatentDecoder(MoeDecoder):
+class LatentDecoder(Decoder):
     """A decoder whose attention caches MLA latents."""
 
     @cached_property
@@ -32,6 +33,11 @@ class LatentDecoder(MoeDecoder):
     def value_dim(self) -> int:
         """Width of a value head."""
         return self.config.count("v_head_dim")
+
+    @cached_property
+    def query_rank(self) -> int | None:
+        """Width of the query latent; None where queries are projected straight."""
+        return self.config.optional_count("q_lora_rank")
 
     @cached_property
     def head_dim(self) -> int:
@@ -59,42 +65,54 @@ class LatentDecoder(MoeDecoder):
         yield from blocks.latent_attention(
             self.hidden_size,
             heads=self.heads_at(index),
-            q_lora_rank=self.config.optional_count("q_lora_rank"),
+            q_lora_rank=self.query_rank,
             kv_lora_rank=self.latent_dim,
             nope_dim=self.nope_dim,
             rope_dim=self.rope_dim,
             value_dim=self.value_dim,
-            bias=self.config.flag("attention_bias", default=False),
+            bias=self.qkv_bias,
         )
 
 
-class DeepseekV3(LatentDecoder):
-    """DeepSeek V2, V3, R1, Kimi K2: the first layers dense, then routed experts beside shared ones."""
+class LatentMoe(LatentDecoder, ListedMoe):
+    """Latent attention and, after the first dense layers, routed experts beside shared ones."""
 
-    model_types = ("deepseek_v2", "deepseek_v3", "kimi_k2")
-    architectures = ("DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM")
-    source = "transformers 5.18 modeling_deepseek_v2.py and modeling_deepseek_v3.py; vLLM 0.33 models/deepseek_v2.py"
-    expert_keys = ("n_routed_experts", "num_experts", "num_local_experts")
-
-    def is_moe(self, index: int) -> bool:
-        """All but the first `first_k_dense_replace` layers route."""
-        return index >= self.config.count("first_k_dense_replace", default=0, minimum=0)
+    mlp_bias = False
 
     @cached_property
-    def shared_size(self) -> int:
-        """`n_shared_experts` experts side by side."""
-        return self.expert_size * (self.config.optional_count("n_shared_experts", minimum=0) or 0)
+    def unknown_parameters(self) -> str | None:
+        """`moe_layer_freq` other than 1: vLLM and DeepSeek's own code skip layers, transformers does not."""
+        every = self.config.raw("moe_layer_freq", default=1)
+        return None if every == 1 else f"moe_layer_freq is {str(every)[:20]}, which implementations read differently"
 
     def draft_layers(self) -> tuple[Layer, ...]:
-        """Return the next-token layers: a whole layer each, with two norms and a projection of the two inputs.
-
-        Source: vLLM 0.33 models/deepseek_mtp.py (enorm, hnorm, eh_proj).
-        """
+        """Return the next-token layers, built as the last layer."""
         count = self.config.optional_count("num_nextn_predict_layers", minimum=0) or 0
         last = self.layer_count - 1
-        extra = (
-            norm("enorm", self.hidden_size, component="draft"),
-            norm("hnorm", self.hidden_size, component="draft"),
-            linear("eh_proj", self.hidden_size, 2 * self.hidden_size, component="draft", split="replicated"),
-        )
-        return tuple(Layer(caches=self.caches(last), parts=(*self.parts(last), *extra)) for _ in range(count))
+        return next_token_layers(self, self.draft_layer(last), count)
+
+    def draft_layer(self, last: int) -> Layer:
+        """Return what a next-token layer has in common with the last layer."""
+        return Layer(caches=self.caches(last), parts=tuple(self.parts(last)))
+
+
+class DeepseekV3(LatentMoe):
+    """DeepSeek V3, R1, Kimi K2."""
+
+    model_types = ("deepseek_v3", "kimi_k2")
+    architectures = ("DeepseekV3ForCausalLM",)
+    source = "transformers 5.18 modeling_deepseek_v3.py; vLLM 0.33 models/deepseek_v2.py"
+
+
+class DeepseekV2(LatentMoe):
+    """DeepSeek V2: biases in the MLPs where `mlp_bias` says so, not in the routed experts."""
+
+    model_types = ("deepseek_v2",)
+    architectures = ("DeepseekV2ForCausalLM",)
+    source = "transformers 5.18 modeling_deepseek_v2.py; vLLM 0.33 models/deepseek_v2.py"
+    mlp_bias = LatentDecoder.mlp_bias
+
+    def mlp_parts(self, index: int) -> Iterator[Part]:
+        """Return the MLP or the experts."""
+        parts = super().mlp_parts(index)
+        return with_bias(parts, "shared_experts") if self.mlp_bias else parts

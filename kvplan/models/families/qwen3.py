@@ -1,6 +1,6 @@
 """Qwen 3: Qwen 2 with a norm on each Q and K head and without its biases; densely or with experts."""
 
-from kvplan.models.decoder import Decoder, MoeDecoder
+from kvplan.models.decoder import FULL, SLIDING, Decoder, MoeDecoder
 from kvplan.models.families.qwen2 import Qwen2
 
 
@@ -21,6 +21,10 @@ class Qwen3Moe(Qwen3, MoeDecoder):
     model_types = ("qwen3_moe", "qwen3_vl_moe_text")
     architectures = ("Qwen3MoeForCausalLM",)
     source = "transformers 5.18 modeling_qwen3_moe.py"
+
+    def layer_type_rule(self, index: int) -> str:  # noqa: ARG002
+        """Slide in every layer where a window is switched on: `max_window_layers` is not asked (modeling_qwen3_moe.py)."""
+        return SLIDING if self.window else FULL
 
     def is_moe(self, index: int) -> bool:
         """Whether layer `index` routes."""

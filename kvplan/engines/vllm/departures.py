@@ -1,0 +1,36 @@
+"""Where the layers that vLLM registers are not what the model's semantics say.
+
+Each rule names vLLM 0.33's file. Families describe the model; what an engine makes of it stands here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from kvplan.caches import MLA, FullAttention, LayerCache, SlidingWindow
+from kvplan.models.spec import Layer, ModelSpec
+
+# Latent attention is served as such for these types only; others run with expanded heads, values padded to the keys'
+# width. transformers_utils/model_arch_config_convertor.py is_deepseek_mla; models/minicpm3.py.
+_EXPANDED = ("minicpm3",)
+
+# commandr.py (Cohere 2) passes the window itself, attention.py counts it with the token: one more than the file says.
+_WINDOW_PLUS_ONE = ("cohere2", "cohere2_vision")
+
+
+def registered(model: ModelSpec, layer: Layer) -> Iterator[LayerCache]:
+    """Return the caches that vLLM registers for a layer, whole (not split over ranks)."""
+    for cache in layer.caches:
+        yield _registered(model, cache)
+
+
+def _registered(model: ModelSpec, cache: LayerCache) -> LayerCache:
+    if isinstance(cache, MLA) and model.model_type in _EXPANDED:
+        return FullAttention(
+            heads=cache.heads,
+            key_dim=cache.expanded_key_dim,
+            value_dim=cache.expanded_key_dim,
+            query_heads=cache.heads,
+        )
+    if isinstance(cache, SlidingWindow) and model.model_type in _WINDOW_PLUS_ONE:
+        return replace(cache, window=cache.window + 1)
+    return cache

@@ -1,0 +1,118 @@
+"""Settings that vLLM refuses at start-up, with its reasons."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kvplan.caches import MLA, FullAttention, LayerCache, SparseIndex
+from kvplan.dtypes import Dtype
+from kvplan.engines.base import Setting
+from kvplan.errors import SettingError
+from kvplan.models.spec import ModelSpec
+from kvplan.parallel import Parallelism
+
+# config/cache.py CacheDType, in kvplan's names; turboquant, octave and ultraquant have no layout here.
+_KV_DTYPES = (
+    "float16", "bfloat16", "fp8_e4m3", "fp8_e5m2", "fp8_ds_mla", "nvfp4", "int8_per_token_head", "fp8_per_token_head",
+)  # fmt: skip
+_COUNTS = (
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "block_size",
+    "num_gpu_blocks_override",
+    "decode_context_parallel_size",
+)
+
+
+def check(args: Mapping[str, Setting], *, given: Mapping[str, Any], model: ModelSpec, parallel: Parallelism) -> None:
+    """Refuse values out of range, and attention heads that the tensor-parallel size does not divide.
+
+    Source: config/cache.py, config/scheduler.py (verify_max_model_len), config/model.py verify_with_parallel_config.
+
+    Raises:
+        SettingError: with the reason.
+
+    """
+    fraction = args["gpu_memory_utilization"].value
+    if not 0 < fraction <= 1:
+        raise SettingError(f"gpu_memory_utilization is {fraction:g}; more than 0 and at most 1 was expected.")
+    for name in _COUNTS:
+        value = args[name].value
+        if value is not None and not 1 <= value <= 10**9:
+            raise SettingError(f"{name} is {value}; a whole number of at least 1 was expected.")
+    tokens, seqs = given.get("max_num_batched_tokens"), given.get("max_num_seqs")
+    if tokens and seqs and tokens < seqs:
+        raise SettingError(f"vLLM refuses max_num_batched_tokens {tokens} below max_num_seqs {seqs}.")
+    for count in attention_heads(model):
+        if count % parallel.tensor:
+            raise SettingError(
+                f"vLLM refuses tensor parallel {parallel.tensor}: Total number of attention heads ({count}) must be "
+                f"divisible by tensor parallel size ({parallel.tensor}).",
+                hint="Choose a tensor-parallel size that divides the heads.",
+            )
+
+
+def attention_heads(model: ModelSpec) -> list[int]:
+    """Return the distinct numbers of query heads."""
+    heads = {cache.query_heads for cache, _ in model.caches if isinstance(cache, FullAttention)}
+    heads |= {cache.heads for cache, _ in model.caches if isinstance(cache, MLA)}
+    return sorted(heads - {0, 1})
+
+
+def check_kv_dtype(dtype: Dtype) -> None:
+    """Refuse a cache format that vLLM does not have.
+
+    Raises:
+        SettingError: with those it has.
+
+    """
+    if dtype.name not in _KV_DTYPES:
+        raise SettingError(
+            f"vLLM has no KV-cache dtype {dtype.name!r}.", hint=f"It has: auto, {', '.join(_KV_DTYPES)}."
+        )
+
+
+def check_context_parallel(model: ModelSpec, parallel: Parallelism) -> None:
+    """Refuse decode context parallelism where the heads do not leave ranks over, and for windows.
+
+    Source: config/model.py verify_with_parallel_config; v1/kv_cache_interface.py SlidingWindowSpec.
+
+    Raises:
+        SettingError: with the reason.
+
+    """
+    ranks = parallel.context
+    if ranks == 1:
+        return
+    for cache, _ in model.caches:
+        if not isinstance(cache, FullAttention):
+            continue
+        if cache.window_tokens is not None:
+            raise SettingError("vLLM refuses decode_context_parallel_size for sliding windows.")
+        most = parallel.tensor // cache.heads
+        if parallel.tensor <= cache.heads or ranks > most:
+            raise SettingError(
+                f"vLLM refuses decode_context_parallel_size {ranks}: with tensor parallel {parallel.tensor} and "
+                f"{cache.heads} KV heads at most {max(most, 1)} is supported.",
+                hint="Raise the tensor-parallel size above the number of KV heads.",
+            )
+        if cache.query_heads // cache.heads % ranks:
+            raise SettingError(
+                f"vLLM refuses decode_context_parallel_size {ranks}: {cache.query_heads // cache.heads} query heads per "
+                "KV head are not divisible by it."
+            )
+
+
+def check_kv_heads(cache: LayerCache, tensor: int) -> None:
+    """Refuse KV heads that neither divide over the ranks nor are divided by them, as vLLM's models do (models/llama.py).
+
+    Raises:
+        SettingError: they do not.
+
+    """
+    heads = cache.kv_heads
+    if heads is None or isinstance(cache, MLA | SparseIndex) or heads % tensor == 0 or tensor % heads == 0:
+        return
+    raise SettingError(
+        f"vLLM refuses tensor parallel {tensor}: the model's {heads} KV heads are neither divisible by it nor divide it.",
+        hint="Choose a tensor-parallel size that divides the heads.",
+    )

@@ -91,7 +91,8 @@ def table() -> str:
     """Return the README's table."""
     known = exceptions()
     lines = [
-        "| corpus (transformers 5.18.0, meta device) | configurations | cache sizes equal to the byte | parameters equal | refused |",
+        "| corpus (transformers 5.18.0, meta device) | configurations | cache sizes equal to the byte "
+        "| parameters equal | refused |",
         "|---|--:|--:|--:|--:|",
     ]
     for corpus, words in TRANSFORMERS.items():

@@ -34,6 +34,7 @@ _LIMITS: Final = (
     ("patch", 10_000),
 )
 _LIMIT: Final = 10_000_000
+_DEEPEST: Final = 6
 
 
 def _limit(key: str) -> int:
@@ -94,7 +95,7 @@ class Config:
             for other, second in known[1:]:
                 if second != value:
                     raise self.fail(
-                        name, f"is {_show(value)} but {other} is {_show(second)}: they mean the same; keep one."
+                        name, f"is {show(value)} but {other} is {show(second)}: they mean the same; keep one."
                     )
             return name, value, True
         if stated:
@@ -179,11 +180,11 @@ class Config:
 
         """
         if isinstance(value, bool) or not isinstance(value, int):
-            raise self.fail(name, f"is {_show(value)}; a whole number was expected.")
+            raise self.fail(name, f"is {show(value)}; a whole number was expected.")
         if value < minimum:
             raise self.fail(name, f"is {value}; at least {minimum} was expected.")
         if value > (limit := _limit(name)):
-            raise self.fail(name, f"is {_show(value)}; at most {limit:,} is believed.")
+            raise self.fail(name, f"is {show(value)}; at most {limit:,} is believed.")
         return value
 
     def number(self, *keys: str, default: float | _Unset = UNSET) -> float:
@@ -199,7 +200,7 @@ class Config:
                 raise self.fail(keys[0], "is not stated; a number was expected.")
             return default
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e18:
-            raise self.fail(name, f"is {_show(value)}; a number was expected.")
+            raise self.fail(name, f"is {show(value)}; a number was expected.")
         self._assume(name, value, stated)
         return value
 
@@ -218,7 +219,7 @@ class Config:
         # Three of Microsoft's published Phi files have the words as texts.
         value = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
         if not isinstance(value, bool):
-            raise self.fail(name, f"is {_show(value)}; true or false was expected.")
+            raise self.fail(name, f"is {show(value)}; true or false was expected.")
         self._assume(name, value, stated)
         return value
 
@@ -233,7 +234,7 @@ class Config:
         if value is UNSET or value is None:
             return default
         if not isinstance(value, str):
-            raise self.fail(name, f"is {_show(value)}; a text was expected.")
+            raise self.fail(name, f"is {show(value)}; a text was expected.")
         self._assume(name, value, stated)
         return value
 
@@ -248,7 +249,7 @@ class Config:
         if value is UNSET or value is None:
             return None
         if not isinstance(value, list | tuple):
-            raise self.fail(name, f"is {_show(value)}; a list was expected.")
+            raise self.fail(name, f"is {show(value)}; a list was expected.")
         self._assume(name, value, stated)
         return list(value)
 
@@ -268,9 +269,11 @@ class Config:
         """Return the nested configuration at `key`; where it is not stated, an empty one with its type's defaults.
 
         Raises:
-            ConfigError: it is not a JSON object.
+            ConfigError: it is not a JSON object, or lies deeper than any model has parts.
 
         """
+        if self.path.count(".") >= _DEEPEST:
+            raise self.fail(key, f"is the {_DEEPEST + 1}th part inside another: no model is nested so deep.")
         self.read.add(key)
         nested = self.values.get(key)
         if nested is None:
@@ -285,6 +288,10 @@ class Config:
         return part
 
 
-def _show(value: Any) -> str:
-    text = repr(value)
+def show(value: Any) -> str:
+    """Return a value as messages show it: short, and without following a nesting bomb to its end."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} nested too deep"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -293,8 +293,8 @@ class MoeDecoder(Decoder):
 
     @cached_property
     def experts_per_token(self) -> int:
-        """Routed experts that a token goes through."""
-        return self.config.count(*self.per_token_keys)
+        """Routed experts that a token goes through; 0 where the file does not say: no size depends on it."""
+        return self.config.optional_count(*self.per_token_keys) or 0
 
     @cached_property
     def expert_size(self) -> int:

@@ -191,6 +191,11 @@ class EncoderDecoder(Decoder):
             if not self.encoder_only:
                 yield embedding("decoder.embed_tokens", self.vocab_size, self.hidden_size)
 
+    @property
+    def _generates(self) -> bool:
+        name = architecture(self.config)
+        return not name.endswith("Model") or name.endswith(("MTModel", "LMHeadModel"))
+
     def head_parts(self) -> Iterator[Part]:
         """Return the head of the class that the file names; without one, the one that generates."""
         name = architecture(self.config)
@@ -206,13 +211,6 @@ class EncoderDecoder(Decoder):
             )
         elif name.endswith("ForQuestionAnswering"):
             yield linear("qa_outputs", 2, self.hidden_size, bias=True, component="head", split="replicated")
-        elif not name.endswith("Model") or name.endswith(("MTModel", "LMHeadModel")):
-            if not self.head_tied:
-                yield linear(
-                    "lm_head",
-                    self.vocab_size,
-                    self.hidden_size,
-                    bias=self.head_bias,
-                    component="head",
-                    split="vocabulary",
-                )
+        elif self._generates and not self.head_tied:
+            rows, width = self.vocab_size, self.hidden_size
+            yield linear("lm_head", rows, width, bias=self.head_bias, component="head", split="vocabulary")

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from kvplan.dtypes import find_dtype
 from kvplan.errors import UnsupportedArchitectureError
-from kvplan.models.config import Config
+from kvplan.models.config import Config, show
 from kvplan.models.spec import Layer, ModelSpec, Moe, Note
 from kvplan.weights.parts import Component, Part
 
@@ -28,8 +28,8 @@ SIGNALS = frozenset(  # one word list is easier to keep than forty quoted lines
     cla_share_factor compress_rates compress_ratios conv_L_cache cross_attention_layers full_attention_interval
     full_attn_idxs hybrid_layer_pattern hybrid_override_pattern index_head_dim index_kpool kv_lora_rank layer_types
     layers_block_type linear_attn_config linear_conv_kernel_dim local_attention mamba_d_state mamba_state_dim mixer_types
-    num_attention_groups num_kv_shared_layers per_layer_config sliding_window sliding_window_pattern sliding_window_size sparse_attention_freq
-    sparse_attention_config ssm_state_size state_size swa_num_key_value_heads use_cla use_sliding_window
+    num_attention_groups num_kv_shared_layers sliding_window sliding_window_pattern sliding_window_size sparse_attention_freq
+    per_layer_config sparse_attention_config ssm_state_size state_size swa_num_key_value_heads use_cla use_sliding_window
     """.split()  # noqa: SIM905
 )
 # Keys under which a multimodal configuration nests its language model.
@@ -123,7 +123,7 @@ class Family:
                 if config.values[key] not in _OFF:
                     raise self.refuse(
                         config.path.removeprefix(self.config.path) + key,
-                        f"is {str(config.values[key])[:60]}, a key that the family {type(self).__name__} has no rule for.",
+                        f"is {show(config.values[key])}, a key that the family {type(self).__name__} has no rule for.",
                         "Remove the key if the model does not use it, or open an issue with the configuration.",
                     )
 
@@ -175,14 +175,18 @@ class Family:
             part = max(model.parts(), key=lambda part: part.parameters)
             shape = " x ".join(f"{axis:,}" for axis in (part.count, *part.shape))
             raise self.config.fail(
-                part.name, f"is {shape}: of {_MOST_PARAMETERS:,} parameters and more no model is believed."
+                "hidden_size",
+                f"and the other sizes make {part.name} {shape} and the model {model.parameters:,} parameters;"
+                f" at most {_MOST_PARAMETERS:,} are believed.",
             )
-        plain = find_dtype("float32")
+        plain, longest = find_dtype("float32"), model.max_context_tokens or 1
         for cache, layers in model.caches:
-            size = layers * cache.bytes_for(model.max_context_tokens or 1, plain, plain)
+            size = layers * cache.bytes_for(longest, plain, plain)
             if size > _MOST_CACHE_BYTES:
                 raise self.config.fail(
-                    cache.kind, f"comes to {cache.formula(plain, plain)}: no request is believed to take {size:,} B."
+                    "num_hidden_layers",
+                    f"and the other sizes make one request of {longest:,} tokens take {size:,} B ({layers:,} x {cache.kind});"
+                    f" at most {_MOST_CACHE_BYTES:,} are believed.",
                 )
 
     @cached_property

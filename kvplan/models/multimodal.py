@@ -52,6 +52,12 @@ class Multimodal(Family):
         yield from self.projector_parts()
 
     @cached_property
+    def unknown_parameters(self) -> str | None:
+        """Why the language model's or a tower's parameters cannot be counted."""
+        families = (self.text, *(self.tower(key) for key in self.towers))
+        return next((family.unknown_parameters for family in families if family.unknown_parameters), None)
+
+    @cached_property
     def hidden_size(self) -> int:
         """The language model's."""
         return self.text.hidden_size

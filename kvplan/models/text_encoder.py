@@ -73,7 +73,7 @@ class TextEncoder(Decoder):
         return next((head for head in _HEADS if self.name.endswith(head)), BASE)
 
     @cached_property
-    def unknown_parameters(self) -> str | None:  # type: ignore[override]
+    def unknown_parameters(self) -> str | None:
         """Classes of other code are not counted."""
         bare = self.name.endswith(("Model", "Encoder"))
         if self.name and not (self.name.startswith(self.prefix) and (bare or self.head != BASE)):
@@ -93,12 +93,12 @@ class TextEncoder(Decoder):
         return self.decodes and self.config.flag("add_cross_attention", default=False)
 
     @cached_property
-    def cacheless(self) -> str | None:  # type: ignore[override]
+    def cacheless(self) -> str | None:
         """An encoder keeps nothing."""
         return None if self.decodes else "a text encoder: tokens attend both ways"
 
     @cached_property
-    def has_encoder(self) -> bool:  # type: ignore[override]
+    def has_encoder(self) -> bool:
         """Whether decoding reads an encoder's output."""
         return self.crosses
 

@@ -17,14 +17,14 @@ def as_cached(model: ModelSpec, layers: tuple[Layer, ...]) -> Iterator[Layer]:
 
 
 def _all_heads(caches: Caches, model: ModelSpec) -> Caches:
-    """Keys and values are broadcast to all query heads before they are cached (modeling_falcon.py _split_heads)."""
+    """Keep all query heads: keys and values are broadcast before they are cached (modeling_falcon.py _split_heads)."""
     if not model.config.get("new_decoder_architecture"):
         return caches
     return tuple(replace(c, heads=c.query_heads) if isinstance(c, FullAttention) else c for c in caches)
 
 
 def _no_window(caches: Caches, model: ModelSpec) -> Caches:  # noqa: ARG001
-    """The window is only in the mask: the cache is built without it (modeling_gpt_neo.py, modeling_minimax.py)."""
+    """Keep every position: the window is only in the mask (modeling_gpt_neo.py, modeling_minimax.py)."""
     return tuple(_as_full(c) if isinstance(c, SlidingWindow) else c for c in caches)
 
 
@@ -35,20 +35,20 @@ def _as_full(cache: SlidingWindow) -> FullAttention:
 
 
 def _own_values(caches: Caches, model: ModelSpec) -> Caches:  # noqa: ARG001
-    """Layers that compress nothing keep values beside the equal keys (modeling_deepseek_v4.py, DynamicSlidingWindowLayer)."""
+    """Keep values beside the equal keys in layers that compress nothing (modeling_deepseek_v4.py, DynamicSlidingWindowLayer)."""
     if len(caches) > 1:
         return caches
     return tuple(replace(c, value_dim=c.key_dim) if isinstance(c, SlidingWindow) else c for c in caches)
 
 
 def _unpooled_index(caches: Caches, model: ModelSpec) -> Caches:  # noqa: ARG001
-    """Index rows are kept for every token, unpooled: two keys and a score each (modeling_glm5_next.py Indexer)."""
+    """Keep an index row of two keys and a score for every token, unpooled (modeling_glm5_next.py Indexer)."""
     kept = (c for c in caches if not isinstance(c, CompressorState))
     return tuple(replace(c, dim=2 * c.dim + 1, ratio=1) if isinstance(c, SparseIndex) else c for c in kept)
 
 
 def _nothing(caches: Caches, model: ModelSpec) -> Caches:  # noqa: ARG001
-    """The implementation has no cache at all (modeling_openai.py)."""
+    """Keep nothing: the implementation has no cache at all (modeling_openai.py)."""
     return ()
 
 

@@ -153,7 +153,9 @@ class Transformers(Engine):
 
 def _mlp_width(model: ModelSpec) -> int:
     if model.moe is not None:
-        return model.moe.intermediate_size * (model.moe.experts_per_token + model.moe.shared_experts)
+        return model.moe.intermediate_size * (
+            (model.moe.experts_per_token or model.moe.experts) + model.moe.shared_experts
+        )
     widths = [p.shape[0] for layer in model.layers for p in layer.parts if p.component == "mlp" and p.kind == "linear"]
     return max(widths, default=0)
 

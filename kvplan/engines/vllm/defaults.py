@@ -1,6 +1,7 @@
 """vLLM's defaults that depend on its version, the GPU or the model, for `vllm serve`."""
 
 import re
+from collections.abc import Mapping
 
 from kvplan.errors import SettingError
 from kvplan.gpus import GpuSpec
@@ -13,6 +14,7 @@ BLOCK_TOKENS = 16
 # Where no GPU is named, kernels are chosen as on an H100.
 HOPPER = (9, 0)
 _FRACTION_RAISED = (0, 20)
+_GEMMA_4_VIDEO = 32 * (70 + 2 + 6)
 
 
 def version_tuple(version: str) -> tuple[int, ...]:
@@ -50,6 +52,22 @@ def batch_defaults(gpu: GpuSpec | None) -> tuple[int, int]:
     if gpu.torch_bytes >= 70 * GIB and "a100" not in gpu.name.lower() and not gb10:
         return 8192, 1024
     return 2048, 256
+
+
+def largest_item(model: ModelSpec) -> int:
+    """Return the tokens of the largest picture or video that must fit in one batch; 0 where items may be cut.
+
+    Gemma 4 attends to them in both directions: 32 frames x (70 soft tokens + 2 marks + 6 of the time stamp).
+    Source: engine/arg_utils.py _get_min_mm_batched_tokens, models/gemma4_mm.py get_mm_max_tokens_per_item.
+    """
+    text = model.config.get("text_config")
+    if (
+        not model.model_type.startswith("gemma4")
+        or not isinstance(text, Mapping)
+        or not model.config.get("vision_config")
+    ):
+        return 0
+    return _GEMMA_4_VIDEO if text.get("use_bidirectional_attention") == "vision" else 0
 
 
 def generation(gpu: GpuSpec | None) -> tuple[int, int]:

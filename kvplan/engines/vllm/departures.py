@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kvplan.caches import MLA, FullAttention, LayerCache, SlidingWindow
+from kvplan.errors import UnsupportedArchitectureError
 from kvplan.models.spec import Layer, ModelSpec
 
 # Latent attention is served as such for these types only; others run with expanded heads, values padded to the keys'
@@ -15,6 +16,38 @@ _EXPANDED = ("minicpm3",)
 
 # commandr.py (Cohere 2) passes the window itself, attention.py counts it with the token: one more than the file says.
 _WINDOW_PLUS_ONE = ("cohere2", "cohere2_vision")
+
+# falcon.py hands no cache configuration to its attention: the cache keeps the model's format, whatever --kv-cache-dtype.
+_NEVER_QUANTISED = ("falcon",)
+
+# Families whose layers vLLM pages by rules of their own that are not built: nothing is guessed.
+_NOT_ESTABLISHED = {
+    "deepseek_v41": "models/deepseek_v41: entries shared between layers, windows that are replayed",
+    "inkling": "models/inkling/nvidia/sconv_swa_attn.py: convolution states paged as windows",
+    "inkling_text": "models/inkling/nvidia/sconv_swa_attn.py: convolution states paged as windows",
+    "qwen4_exp": "models/qwen4_exp: several state layouts and summary caches",
+    "qwen4_exp_text": "models/qwen4_exp: several state layouts and summary caches",
+    "step5": "models/step5: summary caches and rings",
+}
+
+
+def ignores_kv_dtype(model: ModelSpec) -> bool:
+    """Whether vLLM's model code does not pass the cache's format on."""
+    return model.model_type in _NEVER_QUANTISED
+
+
+def check_established(model: ModelSpec) -> None:
+    """Refuse a family that vLLM pages by rules that are not built.
+
+    Raises:
+        UnsupportedArchitectureError: with vLLM's file.
+
+    """
+    where = _NOT_ESTABLISHED.get(model.model_type)
+    if where is not None:
+        raise UnsupportedArchitectureError(
+            f"How vLLM pages {model.model_type} is not built yet ({where}).", hint="Plan with --engine textbook."
+        )
 
 
 def registered(model: ModelSpec, layer: Layer) -> Iterator[LayerCache]:

@@ -7,10 +7,12 @@ from kvplan.dtypes import Dtype, find_dtype
 from kvplan.engines.base import ArgSpec, CacheLayout, Engine, MemoryBudget, Setting, Settings, Stage
 from kvplan.engines.vllm import budget as vllm_budget
 from kvplan.engines.vllm import defaults, refusals, states
+from kvplan.engines.vllm.departures import ignores_kv_dtype
 from kvplan.engines.vllm.grouping import group_layers
 from kvplan.engines.vllm.layout import VllmLayout
 from kvplan.engines.vllm.registry import Registry
 from kvplan.engines.vllm.specs import Flight
+from kvplan.errors import SettingError
 from kvplan.gpus import GpuSpec
 from kvplan.models.spec import ModelSpec, Note
 from kvplan.parallel import Parallelism
@@ -131,6 +133,7 @@ class Vllm(Engine):
 def _defaults(version: str, model: ModelSpec, gpu: GpuSpec | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults that depend on version, model or GPU."""
     tokens, seqs = defaults.batch_defaults(gpu)
+    tokens = max(tokens, defaults.largest_item(model))
     return {
         "gpu_memory_utilization": defaults.memory_fraction(version),
         # A batch has at most as many requests as tokens (engine/arg_utils.py).
@@ -140,15 +143,26 @@ def _defaults(version: str, model: ModelSpec, gpu: GpuSpec | None, given: Mappin
     }
 
 
+# Families that take fp8 where no format is given: on Blackwell (model_executor/models/config.py), or always, and then in
+# the packed form (models/deepseek_v4/attention.py _resolve_dsv4_kv_cache_dtype).
+_FP8_ON_BLACKWELL = ("glm_moe_dsa", "glm5_next")
+_FP8_ONLY = ("deepseek_v4", "deepseek_ref")
+
+
 def _kv_dtype(asked: str, model: ModelSpec, model_dtype: Dtype, gpu: GpuSpec | None) -> Dtype:
-    """Return the cache's format; GLM 5 takes fp8 on Blackwell where none is given (model_executor/models/config.py)."""
-    if asked != "auto":
-        dtype = find_dtype(asked)
-        refusals.check_kv_dtype(dtype)
-        return dtype
-    if model.model_type == "glm_moe_dsa" and defaults.generation(gpu)[0] == 10:
-        return find_dtype("fp8_e4m3")
-    return model_dtype
+    """Return the cache's format."""
+    dtype = model_dtype if asked == "auto" else find_dtype(asked)
+    if asked == "auto" and model.model_type in _FP8_ON_BLACKWELL and defaults.generation(gpu)[0] == 10:
+        dtype = find_dtype("fp8_e4m3")
+    if model.model_type in _FP8_ONLY:
+        if asked != "auto" and not dtype.name.startswith("fp8"):
+            raise SettingError(
+                f"vLLM refuses the KV-cache dtype {asked}: {model.model_type} is cached in fp8 only.",
+                hint="Use --kv-dtype fp8 or auto.",
+            )
+        return find_dtype("fp8_ds_mla")
+    refusals.check_kv_dtype(dtype)
+    return model_dtype if ignores_kv_dtype(model) else dtype
 
 
 def _notes(version: str, gpu: GpuSpec | None) -> list[Note]:

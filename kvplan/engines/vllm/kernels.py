@@ -36,6 +36,9 @@ class Kernel:
     packed: bool = False
 
 
+_TRITON_MLA = Kernel(name="TRITON_MLA", block_tokens=16, step=16)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heads:
     """What a kernel is chosen by.
@@ -77,7 +80,7 @@ def latent_kernel(generation: tuple[int, int], heads: Heads, *, fp8: bool) -> Ke
         if heads.nope in (64, 128, 192):
             return Kernel(name="FLASHINFER_MLA", block_tokens=32, step=32, fixed=64)
         return Kernel(name="CUTLASS_MLA", block_tokens=128, step=128, fixed=128)
-    return Kernel(name="TRITON_MLA", block_tokens=16, step=16)
+    return _TRITON_MLA
 
 
 def sparse_kernel(generation: tuple[int, int], heads: Heads, *, fp8: bool) -> Kernel:
@@ -89,6 +92,9 @@ def sparse_kernel(generation: tuple[int, int], heads: Heads, *, fp8: bool) -> Ke
     """
     major = generation[0]
     if major == 9:
+        if fp8 and heads.width == 512:
+            # Latents without a rotary key: FlashMLA has no packed form for them (flashmla_sparse.py supports_combination).
+            return Kernel(name="FLASHINFER_MLA_SPARSE_SM90", block_tokens=64, step=64, rows=True)
         if not fp8:
             return Kernel(name="FLASH_ATTN_MLA_SPARSE", block_tokens=64, step=64, rows=True)
         return Kernel(name="FLASHMLA_SPARSE", block_tokens=64, step=64, fixed=64, packed=True)
@@ -111,3 +117,22 @@ def block_sparse_kernel() -> Kernel:
     Source: models/minimax_m3/common/sparse_attention.py, indexer.py get_supported_kernel_block_sizes.
     """
     return Kernel(name="MINIMAX_M3_SPARSE", block_tokens=128, step=128, fixed=128)
+
+
+def for_block(kernel: Kernel, block_tokens: int, *, latent: bool) -> Kernel:
+    """Return the kernel that reads blocks of the given size: this one, or Triton's for dense latents.
+
+    Source: v1/attention/backend.py supports_block_size, by which platforms/cuda.py leaves backends out.
+
+    Raises:
+        SettingError: none does.
+
+    """
+    if block_tokens % kernel.step == 0:
+        return kernel
+    if latent and block_tokens % _TRITON_MLA.step == 0:
+        return _TRITON_MLA
+    raise SettingError(
+        f"vLLM refuses block_size {block_tokens}: no valid attention backend; {kernel.name} reads multiples of {kernel.step}.",
+        hint=f"Use a multiple of {kernel.step}, or leave it to vLLM.",
+    )

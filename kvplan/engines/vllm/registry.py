@@ -21,13 +21,14 @@ from kvplan.dtypes import Dtype, find_dtype
 from kvplan.engines.base import Settings
 from kvplan.engines.vllm import compressed, states
 from kvplan.engines.vllm.defaults import BLOCK_TOKENS
-from kvplan.engines.vllm.departures import registered
+from kvplan.engines.vllm.departures import check_established, registered
 from kvplan.engines.vllm.grouping import Registered
 from kvplan.engines.vllm.kernels import (
     Heads,
     Kernel,
     attention_kernel,
     block_sparse_kernel,
+    for_block,
     latent_kernel,
     sparse_kernel,
 )
@@ -74,6 +75,7 @@ class Registry:
     @cached_property
     def _caches(self) -> tuple[tuple[int, LayerCache], ...]:
         """The caches of this rank, by layer."""
+        check_established(self.model)
         shards: dict[LayerCache, LayerCache] = {}
         caches = []
         for index, layer in enumerate(self.model.layers):
@@ -125,7 +127,14 @@ class Registry:
 
     @cached_property
     def _kernel(self) -> Kernel:
-        """The kernel that decides the block size."""
+        """The kernel that decides the block size, or reads the one that is given."""
+        asked = self.settings["block_size"]
+        if asked is None or self._v4:
+            return self._preferred_kernel
+        return for_block(self._preferred_kernel, asked, latent=bool(self._latents) and not self._indexes)
+
+    @cached_property
+    def _preferred_kernel(self) -> Kernel:
         fp8 = self.settings.kv_dtype.name.startswith("fp8")
         if self._latents:
             first = self._latents[0]

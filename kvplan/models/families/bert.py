@@ -152,9 +152,7 @@ class Electra(Bert):
         """Return the tables and, where the widths differ, the projection."""
         yield from super().embedding_parts()
         if self.embedding_size != self.hidden_size:
-            yield linear(
-                "embeddings_project", self.hidden_size, self.embedding_size, bias=True, component="projector"
-            )
+            yield linear("embeddings_project", self.hidden_size, self.embedding_size, bias=True, component="projector")
 
     def head_parts(self) -> Iterator[Part]:
         """Return the head; before training it is the discriminator's."""
@@ -256,7 +254,7 @@ class Xmod(Roberta):
     prefix = ("Xmod",)
 
     @property
-    def final_norm(self) -> bool:  # type: ignore[override]
+    def final_norm(self) -> bool:
         """`pre_norm`."""
         return self.config.flag("pre_norm", default=False)
 

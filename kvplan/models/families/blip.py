@@ -55,9 +55,7 @@ class BlipText(TextEncoder):
         yield from named("self.", self.one_attention(index))
         if self.crosses:
             source = self.config.count("encoder_hidden_size")
-            yield from named(
-                "crossattention.", self_attention(self.hidden_size, component="attention", source=source)
-            )
+            yield from named("crossattention.", self_attention(self.hidden_size, component="attention", source=source))
             yield norm("crossattention.LayerNorm", self.hidden_size, bias=True)
 
     def embedding_parts(self) -> Iterator[Part]:
@@ -85,18 +83,18 @@ class Blip(Family):
         return not self.name or self.name.endswith("ForConditionalGeneration")
 
     @cached_property
-    def cacheless(self) -> str | None:  # type: ignore[override]
+    def cacheless(self) -> str | None:
         """Classes without a decoder keep nothing."""
         generates = self.captions or self.name.endswith("ForQuestionAnswering")
         return None if generates else f"a model of images and text without a decoder ({self.name})"
 
     @cached_property
-    def unknown_parameters(self) -> str | None:  # type: ignore[override]
+    def unknown_parameters(self) -> str | None:
         """Only the captioner is counted."""
         return None if self.captions else f"{self.name} is not counted"
 
     @cached_property
-    def has_encoder(self) -> bool:  # type: ignore[override]
+    def has_encoder(self) -> bool:
         """The captioner's decoder reads the image; the answerer's the question."""
         return not self.cacheless
 

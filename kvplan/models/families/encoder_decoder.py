@@ -5,10 +5,10 @@ from functools import cached_property
 
 from kvplan.models.decoder import Decoder
 from kvplan.models.encoder_decoder import EncoderDecoder
-from kvplan.models.family import Family, as_component
 from kvplan.models.families.gpt2 import Gpt2
 from kvplan.models.families.vit import ImageEncoder
 from kvplan.models.families.wav2vec2 import Wav2Vec2
+from kvplan.models.family import Family, as_component
 from kvplan.models.spec import Layer
 from kvplan.models.text_encoder import LANGUAGE, TextEncoder
 from kvplan.models.towers import Tower
@@ -107,7 +107,7 @@ class Composite(Family):
         return self.decoder.tied
 
     @cached_property
-    def unknown_parameters(self) -> str | None:  # type: ignore[override]
+    def unknown_parameters(self) -> str | None:
         """What either of them does not know."""
         return self.encoder.unknown_parameters or self.decoder.unknown_parameters
 

@@ -3,8 +3,8 @@
 EXAONE 4.5, HyperCLOVA X SEED Vision, Cosmos 3, Cohere Compass, VideoLLaMA 3.
 """
 
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from kvplan.models.config import Config
 from kvplan.models.decoder import Decoder
@@ -129,11 +129,30 @@ class VideoLlama3(Composed):
 
 
 class TimmTower(Composed):
-    """FastVLM and Perception LM: two linears behind a tower of timm, which the file names but does not describe."""
+    """Perception LM: two linears behind a tower of timm, which the file names but does not describe."""
 
-    model_types = ("fast_vlm", "perception_lm")
-    architectures = ("FastVlmForConditionalGeneration", "PerceptionLMForConditionalGeneration")
-    source = "transformers 5.18 modeling_fast_vlm.py, modeling_perception_lm.py"
+    model_types = ("perception_lm",)
+    architectures = ("PerceptionLMForConditionalGeneration",)
+    source = "transformers 5.18 modeling_perception_lm.py"
     towers: ClassVar[dict[str, Component]] = {}
     tie_either = True
     unknown_parameters = "the vision tower is a model of the timm library, named and not described by the file"
+
+
+class FastVlm(TimmTower):
+    """FastVLM: the same form; a silent file has the language model of the 7B."""
+
+    model_types = ("fast_vlm",)
+    architectures = ("FastVlmForConditionalGeneration",)
+    source = "transformers 5.18 modeling_fast_vlm.py, configuration_fast_vlm.py __post_init__"
+    absent: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "text_config": {
+            "model_type": "qwen2",
+            "hidden_size": 3584,
+            "vocab_size": 152_128,
+            "intermediate_size": 18_944,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+            "num_hidden_layers": 28,
+        }
+    }

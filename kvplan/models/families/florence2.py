@@ -89,7 +89,7 @@ class Florence2(Multimodal):
         return text
 
     @cached_property
-    def unknown_parameters(self) -> str | None:  # type: ignore[override]
+    def unknown_parameters(self) -> str | None:
         """The language model's or the tower's."""
         return self.text.unknown_parameters or self.tower("vision_config").unknown_parameters
 

@@ -26,6 +26,12 @@ class Gemma2(Gemma):
     source = "transformers 5.18 modeling_gemma2.py, configuration_gemma2.py __post_init__"
     norms_per_layer = 4
 
+    @cached_property
+    def window(self) -> int | None:
+        """`sliding_window`; two of Google's own files also call it `sliding_window_size`."""
+        window = self.config.optional_count("sliding_window", "sliding_window_size", minimum=-1)
+        return window if window and window > 0 else None
+
     def layer_type_rule(self, index: int) -> str:
         """Even layers slide."""
         return FULL if index % 2 or self.window is None else SLIDING

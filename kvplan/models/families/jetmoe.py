@@ -37,7 +37,9 @@ class JetMoe(MoeDecoder):
         yield linear("kv_proj", 2 * width, self.hidden_size, component="attention")
         yield from blocks.router(self.hidden_size, self.experts)
         yield linear("experts.input_linear", width, self.hidden_size, component="attention", count=self.experts)
-        yield linear("experts.output_linear", self.hidden_size, width, component="attention", split="row", count=self.experts)
+        yield linear(
+            "experts.output_linear", self.hidden_size, width, component="attention", split="row", count=self.experts
+        )
         yield vector("experts.bias", self.hidden_size, component="attention")
 
     def mlp_parts(self, index: int) -> Iterator[Part]:

@@ -28,9 +28,7 @@ class Kosmos25Vision(Tower):
     def outer(self) -> Iterator[Part]:
         """Return all parameters."""
         config, width = self.config, self.width
-        yield linear(
-            "patch_projection", width, config.count("patch_embed_hidden_size"), bias=True, component="vision"
-        )
+        yield linear("patch_projection", width, config.count("patch_embed_hidden_size"), bias=True, component="vision")
         yield embedding("row_and_column_embedder", 2 * config.count("max_num_patches"), width, component="vision")
         layer = encoder_layer(
             width,

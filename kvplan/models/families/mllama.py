@@ -86,9 +86,7 @@ class MllamaText(Decoder):
 
     def attention_parts(self, index: int) -> Iterator[Part]:
         """Return attention; cross-attention has Q and K norms and two gates."""
-        yield from blocks.attention(
-            self.hidden_size, heads=self.heads, kv_heads=self.kv_heads, key_dim=self.head_dim
-        )
+        yield from blocks.attention(self.hidden_size, heads=self.heads, kv_heads=self.kv_heads, key_dim=self.head_dim)
         if index in self.cross_layers:
             yield norm("q_norm", self.head_dim)
             yield norm("k_norm", self.head_dim)

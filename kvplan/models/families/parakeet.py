@@ -37,7 +37,9 @@ class ParakeetEncoder(Tower):
         yield convolution("subsampling.0", channels, 1, kernel, kernel, bias=True, component="audio")
         if steps > 1:
             later = steps - 1
-            yield convolution("subsampling.depthwise", channels, 1, kernel, kernel, bias=True, component="audio", count=later)
+            yield convolution(
+                "subsampling.depthwise", channels, 1, kernel, kernel, bias=True, component="audio", count=later
+            )
             yield convolution("subsampling.pointwise", channels, channels, bias=True, component="audio", count=later)
         bins = config.count("num_mel_bins") // stride ** min(steps, 64)
         yield linear("subsampling.linear", self.width, channels * bins, bias=True, component="audio")
@@ -72,9 +74,7 @@ def encoder_part(family: Family, defaults: dict[str, Any] | None = None) -> Fami
     stated = family.config.part("encoder_config", "parakeet_encoder")
     if not defaults:
         return family_of(stated)
-    part = Config(
-        {**defaults, **stated.values}, where=stated.where, path=stated.path, model_type=stated.model_type
-    )
+    part = Config({**defaults, **stated.values}, where=stated.where, path=stated.path, model_type=stated.model_type)
     stated.read = part.read
     return family_of(part)
 

@@ -17,6 +17,19 @@ _ACTOR = {
     "head_dim": 256,
     "vocab_size": 257152,
 }
+_SEES = {
+    "model_type": "paligemma",
+    "vision_config": {
+        "hidden_size": 1152,
+        "intermediate_size": 4304,
+        "num_hidden_layers": 27,
+        "num_attention_heads": 16,
+        "image_size": 224,
+        "patch_size": 14,
+        "vision_use_head": False,
+        "model_type": "siglip_vision_model",
+    },
+}
 
 
 class Pi0(Composed):
@@ -28,7 +41,7 @@ class Pi0(Composed):
     text_key = "vlm_config"
     text_type = "paligemma"
     towers: ClassVar[dict[str, Component]] = {}
-    absent: ClassVar[dict[str, dict[str, Any]]] = {"dit_config": _ACTOR}
+    absent: ClassVar[dict[str, dict[str, Any]]] = {"vlm_config": _SEES, "dit_config": _ACTOR}
     flat = False
 
     def _tied(self, text: Family) -> bool:

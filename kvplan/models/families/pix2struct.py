@@ -11,6 +11,7 @@ from kvplan.models.multimodal import Multimodal
 from kvplan.models.towers import Tower, encoder_layer, self_attention, times
 from kvplan.weights.parts import Part, embedding, linear, norm
 
+
 class Pix2StructVision(Tower):
     """The encoder: rows and columns have tables of their own; nothing but the projection has a bias."""
 
@@ -21,9 +22,7 @@ class Pix2StructVision(Tower):
     def outer(self) -> Iterator[Part]:
         """Return all parameters."""
         config, width = self.config, self.width
-        yield linear(
-            "patch_projection", width, config.count("patch_embed_hidden_size"), bias=True, component="vision"
-        )
+        yield linear("patch_projection", width, config.count("patch_embed_hidden_size"), bias=True, component="vision")
         yield embedding("row_and_column_embedder", 2 * config.count("seq_len"), width, component="vision")
         layer = encoder_layer(
             width,

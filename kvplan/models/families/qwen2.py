@@ -22,5 +22,5 @@ class Qwen2(Decoder):
         return stated if self.config.flag("use_sliding_window", default=False) else None
 
     def layer_type_rule(self, index: int) -> str:
-        """The layers from `max_window_layers` on slide."""
+        """Slide from layer `max_window_layers` on."""
         return SLIDING if self.window and index >= self.config.count("max_window_layers", minimum=0) else FULL

@@ -24,7 +24,7 @@ class SeamlessM4T(EncoderDecoder):
         return architecture(self.config)
 
     @cached_property
-    def unknown_parameters(self) -> str | None:  # type: ignore[override]
+    def unknown_parameters(self) -> str | None:
         """Second decoder and vocoder are not counted."""
         if self.name.endswith(("Model", "ToSpeech")):
             return "the text-to-unit model and the vocoder are not counted"
@@ -76,9 +76,7 @@ class SeamlessM4T(EncoderDecoder):
 
     def intermediate_parts(self) -> Iterator[Part]:
         """Return the MLP between the Conformer and its adapter."""
-        return feed_forward(
-            self.hidden_size, self.config.count("speech_encoder_intermediate_size"), component="audio"
-        )
+        return feed_forward(self.hidden_size, self.config.count("speech_encoder_intermediate_size"), component="audio")
 
     def position_parts(self) -> Iterator[Part]:
         """Return what attention has for positions."""

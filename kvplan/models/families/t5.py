@@ -61,7 +61,7 @@ class T5(EncoderDecoder):
         return self.config.count("d_ff")
 
     @property
-    def gated_mlp(self) -> bool:  # type: ignore[override]
+    def gated_mlp(self) -> bool:
         """`feed_forward_proj` starts with `gated`."""
         return self.config.text("feed_forward_proj", default="relu").split("-")[0] == "gated"
 
@@ -171,7 +171,7 @@ class Switch(T5):
     model_types = ("switch_transformers",)
     architectures = ("SwitchTransformersForConditionalGeneration",)
     source = "transformers 5.18 modeling_switch_transformers.py, configuration_switch_transformers.py __post_init__"
-    gated_mlp = False  # type: ignore[assignment]
+    gated_mlp = False
 
     @cached_property
     def tied(self) -> bool:

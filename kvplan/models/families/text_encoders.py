@@ -72,7 +72,7 @@ class Deberta(TextEncoder):
         return self.config.optional_count("embedding_size") or self.hidden_size
 
     @cached_property
-    def unknown_parameters(self) -> str | None:  # type: ignore[override]
+    def unknown_parameters(self) -> str | None:
         """Heads and talking heads that no published file has."""
         if self.head == LANGUAGE and not self.config.flag("legacy", default=True):
             return "legacy is false: a head that is not counted"
@@ -81,7 +81,7 @@ class Deberta(TextEncoder):
         return super().unknown_parameters
 
     @property
-    def embedding_norm(self) -> bool:  # type: ignore[override]
+    def embedding_norm(self) -> bool:
         """After the projection: `embedding_parts` has it."""
         return False
 
@@ -225,12 +225,12 @@ class Esm(TextEncoder):
     language_bias = False
 
     @property
-    def embedding_norm(self) -> bool:  # type: ignore[override]
+    def embedding_norm(self) -> bool:
         """`emb_layer_norm_before`."""
         return self.config.flag("emb_layer_norm_before", default=False)
 
     @cached_property
-    def unknown_parameters(self) -> str | None:  # type: ignore[override]
+    def unknown_parameters(self) -> str | None:
         """The folding model is not counted."""
         if self.config.flag("is_folding_model", default=False):
             return "the folding trunk is not counted"
@@ -249,7 +249,7 @@ class Esm(TextEncoder):
         yield from super().encoder_parts()
 
     @property
-    def final_norm(self) -> bool:  # type: ignore[override]
+    def final_norm(self) -> bool:
         """After the layers."""
         return True
 
@@ -270,7 +270,7 @@ class RotaryEncoder(TextEncoder):
         return self.config.optional_count("head_dim", minimum=0) or self._derived_head_dim()
 
     @cached_property
-    def unknown_parameters(self) -> str | None:  # type: ignore[override]
+    def unknown_parameters(self) -> str | None:
         """Classes of other code are not counted; `position_embedding_type` says nothing here."""
         known = architecture(self.config)
         return None if not known or known.startswith(self.prefix) else f"the class {known} is not one that is counted"
@@ -316,7 +316,7 @@ class NomicBert(RotaryEncoder):
         return self.config.optional_count("max_position_embeddings", "n_positions")
 
     @cached_property
-    def unknown_parameters(self) -> str | None:  # type: ignore[override]
+    def unknown_parameters(self) -> str | None:
         """Nomic Embed 2 routes over experts, other files switch biases on."""
         config = self.config
         if config.raw("num_experts") or config.raw("moe_every_n_layers"):
@@ -362,12 +362,10 @@ class ModernBert(TextEncoder):
     pooled = frozenset()
     learned_positions = False
     final_norm = True
-    ignored = dict.fromkeys(
-        ("layer_types", "local_attention", "sliding_window"), "an encoder: no layer keeps anything"
-    )
+    ignored = dict.fromkeys(("layer_types", "local_attention", "sliding_window"), "an encoder: no layer keeps anything")
 
     @property
-    def norm_bias(self) -> bool:  # type: ignore[override]
+    def norm_bias(self) -> bool:
         """`norm_bias`."""
         return self.config.flag("norm_bias", default=False)
 

@@ -22,7 +22,7 @@ class Wav2Vec2(Tower):
         return architecture(self.config)
 
     @cached_property
-    def unknown_parameters(self) -> str | None:  # type: ignore[override]
+    def unknown_parameters(self) -> str | None:
         """Other heads are not counted."""
         known = not self.name or self.name.endswith(("Model", "ForCTC", "ForSequenceClassification"))
         return None if known else f"the class {self.name} is not one that is counted"

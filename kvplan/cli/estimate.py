@@ -56,9 +56,11 @@ def estimate(
     if as_json:
         output.print_json(plan.to_dict() | ({"derivations": output.derivations(plan)} if explain else {}))
     else:
-        from kvplan.report.terminal import print_plan  # noqa: PLC0415  rich costs 60 ms that --json does not need
+        from kvplan.report.console import page  # noqa: PLC0415  rich costs 60 ms that --json does not need
+        from kvplan.report.terminal import print_plan  # noqa: PLC0415
 
-        print_plan(plan, output.console(), explain=explain)
+        with page() as console:
+            print_plan(plan, console, explain=explain)
     if plan.verdict == "tight":
         output.warn("tight: it fits as planned, but not at the low end of the interval.")
     if plan.verdict == "does_not_fit":

@@ -30,16 +30,7 @@ _MOST_ASSUMPTIONS = 4
 
 
 def print_plan(plan: Plan, console: Console, *, explain: bool = False) -> None:
-    """Print a plan; with `explain` also how each figure comes about. Nothing but terminals gets padded lines."""
-    if console.is_terminal:
-        _print(plan, console, explain=explain)
-        return
-    with console.capture() as captured:
-        _print(plan, console, explain=explain)
-    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
-
-
-def _print(plan: Plan, console: Console, *, explain: bool) -> None:
+    """Print a plan; with `explain` also how each figure comes about."""
     console.print(_head(plan))
     for title, body in _sections(plan):
         console.print()

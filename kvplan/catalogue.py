@@ -56,7 +56,7 @@ class Catalogue:
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """Every entry by its id, sorted."""
-        return {path.stem: _head(path) for path in sorted(self.root.glob("*.yaml"))}
+        return {path.stem: _head(path) for path in sorted(self.root.glob("*.yaml"), key=lambda path: path.stem)}
 
     @cached_property
     def _by_name(self) -> dict[str, str]:

@@ -27,8 +27,12 @@ def find_remedies(plan: Plan) -> tuple[Remedy, ...]:
 
 def _single(plan: Plan) -> Iterator[Remedy]:
     """Try one change at a time; of each kind the smallest that fits."""
-    yield from _less_asked(plan)
-    for kind in (_cache_formats(plan), _engine_settings(plan), _weight_formats(plan), _more_gpus(plan)):
+    kinds = [_weight_formats(plan), _more_gpus(plan)]
+    if plan.budget is None or plan.budget.used_by("weights") < plan.budget.budget_bytes:
+        # Where the weights alone are too large, no cache and no setting is small enough.
+        yield from _less_asked(plan)
+        kinds = [_cache_formats(plan), _engine_settings(plan), *kinds]
+    for kind in kinds:
         for words, changes in kind:
             remedy = _try(plan, words, changes)
             if remedy is not None:

@@ -23,7 +23,7 @@ _NUMBER = r"[0-9]{1,18}(?:\.[0-9]{1,9})?"
 def _times(number: str, unit: int) -> int:
     """Return number x unit, exactly, the rest of a byte or token dropped."""
     whole, _, fraction = number.partition(".")
-    return int(whole + fraction) * unit // 10 ** len(fraction)
+    return int(int(whole + fraction) * unit // 10 ** len(fraction))
 
 
 def ceil_div(a: int, b: int) -> int:

@@ -1,8 +1,8 @@
 """Engines by name. The folder is the registry: `engines/<name>/engine.py` holds the class."""
 
 import importlib
-import pkgutil
 from functools import cache
+from pathlib import Path
 
 from kvplan.engines.base import Engine
 from kvplan.errors import UnknownEngineError
@@ -14,8 +14,7 @@ NAMES = ("vllm", "sglang", "tensorrt-llm", "tgi", "lmdeploy", "llama.cpp", "olla
 @cache
 def built() -> tuple[str, ...]:
     """Return the names of the engines that are built, in the contract's order."""
-    folders = {module.name for module in pkgutil.iter_modules(__path__) if module.ispkg}
-    return tuple(name for name in NAMES if _folder(name) in folders)
+    return tuple(name for name in NAMES if (Path(__file__).parent / _folder(name) / "engine.py").is_file())
 
 
 @cache

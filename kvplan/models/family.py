@@ -7,7 +7,6 @@ one, else the whole folder.
 
 import contextlib
 import importlib
-import pkgutil
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -171,6 +170,8 @@ class Family:
             ConfigError: naming the part that is the most of it.
 
         """
+        if not model.layers and model.cacheless is None:
+            raise self.refuse("num_hidden_layers", "comes to no layer that decodes.", "Give the language model's layers.")
         if model.unknown_parameters is None and (model.parameters or 0) > _MOST_PARAMETERS:
             part = max(model.parts(), key=lambda part: part.parameters)
             shape = " x ".join(f"{axis:,}" for axis in (part.count, *part.shape))
@@ -286,6 +287,8 @@ def _by_architecture(config: Config) -> type[Family] | None:
 
 
 def _import_all() -> None:
+    import pkgutil  # noqa: PLC0415  only where a type has no file of its own name
+
     package = importlib.import_module("kvplan.models.families")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")

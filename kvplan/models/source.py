@@ -71,10 +71,16 @@ def _from_name(name: str) -> ModelSpec:
 
 
 def _from_path(path: Path) -> ModelSpec:
-    file = path / "config.json" if path.is_dir() else path
-    values = parse_config(read_limited(file), where=str(file))
-    name = path.name if path.is_dir() else file.stem if file.stem != "config" else file.parent.name or file.stem
-    return read_config(values, spec_id=name, source=f"file: {file}", where=str(file))
+    folder = _is_folder(os.fspath(path))
+    file = path / "config.json" if folder else path
+    values = parse_config(read_limited(file), where=_shown(file))
+    name = path.name if folder else file.stem if file.stem != "config" else file.parent.name or file.stem
+    return read_config(values, spec_id=_shown(name), source=f"file: {_shown(file)}", where=_shown(file))
+
+
+def _shown(name: str | Path) -> str:
+    """Return a file's name as it may be printed: what is no character of a text, or would steer a terminal, is spelt out."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(name))
 
 
 def read_limited(file: Path) -> bytes:
@@ -90,13 +96,13 @@ def read_limited(file: Path) -> bytes:
             content = stream.read(MAX_CONFIG_BYTES + 1)
     except FileNotFoundError as error:
         raise UnknownModelError(
-            f"There is no file {file}.", hint="Give a config.json, or a folder that holds one."
+            f"There is no file {_shown(file)}.", hint="Give a config.json, or a folder that holds one."
         ) from error
     except (OSError, ValueError) as error:
         # A name that the file system has no spelling for is a ValueError.
-        raise ConfigError(f"{file} cannot be read: {getattr(error, 'strerror', error)}.") from error
+        raise ConfigError(f"{_shown(file)} cannot be read: {getattr(error, 'strerror', error)}.") from error
     if len(content) > MAX_CONFIG_BYTES:
-        raise ConfigError(f"{file} is larger than {MAX_CONFIG_BYTES // 2**20} MiB: not a model configuration.")
+        raise ConfigError(f"{_shown(file)} is larger than {MAX_CONFIG_BYTES // 2**20} MiB: not a model configuration.")
     return content
 
 

@@ -297,6 +297,9 @@ class Composed(Multimodal):
             part.read = self.config.read  # what the language model reads counts as read
             self.config.parts.append(part)
             family = family_of(part)
+            if isinstance(family, Composed):
+                # The architecture named this family again: what the language model is stays unsaid.
+                raise self.refuse(self.text_key, "is not stated.", f"Give the language model's values in {self.text_key}.")
         else:
             family = self.section(self.text_key, self.text_type)
         family.tied = self._tied(family)

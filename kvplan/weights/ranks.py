@@ -1,6 +1,7 @@
 """What one rank holds of a model's weights: the fullest tensor-parallel rank of a pipeline stage."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from kvplan.models.spec import ModelSpec
 from kvplan.units import ceil_div
@@ -8,27 +9,29 @@ from kvplan.weights.formats import WeightFormat
 from kvplan.weights.parts import Part
 
 
-def stage_parts(model: ModelSpec, layers: range) -> Iterable[Part]:
-    """Return the parts of a pipeline stage: its layers; embeddings and towers on the first, norm and head on the last.
+def stage_parts(model: ModelSpec, layers: range) -> Iterator[tuple[Part, int]]:
+    """Yield the parts of a pipeline stage, with how many layers have each.
 
-    A tied head needs the embedding on the last stage too.
+    The first stage has embeddings and towers beside its layers, the last one norm and head; a tied head needs the
+    embedding on the last stage too.
     """
     first, last = layers.start == 0, layers.stop == len(model.layers)
-    for index in layers:
-        yield from model.layers[index].parts
+    # Equal layers are one object (Family.spec): counted by identity, eighty layers cost as much as one.
+    counts = Counter(id(model.layers[index]) for index in layers)
+    distinct = {id(model.layers[index]): model.layers[index] for index in layers}
+    for key, layer in distinct.items():
+        for part in layer.parts:
+            yield part, counts[key]
     for part in model.outer:
         at_end = part.component in ("head", "norms")
         if (last if at_end else first) or (part.component == "embeddings" and model.tied and last):
-            yield part
+            yield part, 1
 
 
-def rank_bytes(parts: Iterable[Part], form: WeightFormat, unquantised_bytes: int, tensor: int) -> int:
+def rank_bytes(parts: Iterable[tuple[Part, int]], form: WeightFormat, unquantised_bytes: int, tensor: int) -> int:
     """Return the bytes on the fullest of `tensor` ranks: split parts divided and rounded up, replicated ones whole."""
-    split = replicated = 0
-    for part in parts:
+    total = 0
+    for part, layers in parts:
         size = form.part_bytes(part, unquantised_bytes)
-        if part.split == "replicated":
-            replicated += size
-        else:
-            split += ceil_div(size, tensor)
-    return split + replicated
+        total += layers * (size if part.split == "replicated" else ceil_div(size, tensor))
+    return total

@@ -139,7 +139,7 @@ class Plan:
     def assumptions(self) -> tuple[Note, ...]:
         """What was assumed, and from where."""
         deployment = self.deployment
-        notes = [*deployment.model.assumptions, *deployment.settings.notes]
+        notes = [*deployment.settings.notes, *deployment.model.assumptions]
         if deployment.group is not None:
             notes += [Note(text, deployment.group.origin) for text in deployment.group.assumptions]
         limit = deployment.model.max_context_tokens
@@ -336,6 +336,19 @@ def _group(group: CacheGroup) -> dict[str, Any]:
     }
 
 
+def _beyond_the_gpu(plan: Plan) -> list[str]:
+    """Say where a cache that was given outright does not fit beside the rest: it is taken as given, without a budget."""
+    budget, cache = plan.budget, plan.deployment.kv_cache_memory
+    if budget is None or cache is None:
+        return []
+    beyond = sum(item.bytes for item in budget.items) + cache - budget.total_bytes
+    if beyond <= 0:
+        return []
+    return [
+        f"But the cache was given outright: with weights and overheads it is {format_bytes(beyond)} more than the GPU has."
+    ]
+
+
 def _reasons(plan: Plan) -> list[str]:
     deployment, budget, context = plan.deployment, plan.budget, plan.request.context_tokens
     model, asked = deployment.model, plan.request.concurrent_requests or 1
@@ -361,7 +374,7 @@ def _reasons(plan: Plan) -> list[str]:
     have = f"{format_bytes(plan.kv_cache_bytes)} per GPU are there for it"
     interval = plan.interval
     if plan.verdict == "fits":
-        return [f"{needed}; {have}."]
+        return [f"{needed}; {have}.", *_beyond_the_gpu(plan)]
     if plan.verdict == "tight" and interval is not None:
         low = interval["max_concurrency"][0]
         return [f"{needed}; {have}, but at the low end of the interval only {low or 0:.2f} requests fit."]

@@ -91,8 +91,7 @@ def table() -> str:
     """Return the README's table."""
     known = exceptions()
     lines = [
-        "| corpus (transformers 5.18.0, meta device) | configurations | cache sizes equal to the byte "
-        "| parameters equal | refused |",
+        "| corpus (transformers 5.18.0, meta device) | configurations | cache sizes equal | parameters equal | refused |",
         "|---|--:|--:|--:|--:|",
     ]
     for corpus, words in TRANSFORMERS.items():

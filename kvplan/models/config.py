@@ -73,6 +73,7 @@ class Config:
         self.read: set[str] = set()
         self.assumed: dict[str, Any] = {}
         self.parts: list[Config] = []
+        self.reader: Any = None  # the Family that reads this part
 
     def fail(self, key: str, problem: str) -> ConfigError:
         """Return the error for a key: where it is, what it holds, what was expected."""

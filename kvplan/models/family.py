@@ -72,6 +72,7 @@ class Family:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        config.reader = self
 
     # -- what a family says ------------------------------------------------------------------------------------------
 
@@ -118,7 +119,12 @@ class Family:
 
         """
         for config in (self.config, *_descendants(self.config)):
-            for key in sorted(SIGNALS & config.values.keys() - config.read - self.ignored.keys()):
+            reader = config.reader or self
+            if reader.cacheless:
+                continue  # a tower's windows and chunks are no cache
+            for key in sorted(
+                SIGNALS & config.values.keys() - config.read - self.ignored.keys() - reader.ignored.keys()
+            ):
                 if config.values[key] not in _OFF:
                     raise self.refuse(
                         config.path.removeprefix(self.config.path) + key,
@@ -171,7 +177,9 @@ class Family:
 
         """
         if not model.layers and model.cacheless is None:
-            raise self.refuse("num_hidden_layers", "comes to no layer that decodes.", "Give the language model's layers.")
+            raise self.refuse(
+                "num_hidden_layers", "comes to no layer that decodes.", "Give the language model's layers."
+            )
         if model.unknown_parameters is None and (model.parameters or 0) > _MOST_PARAMETERS:
             part = max(model.parts(), key=lambda part: part.parameters)
             shape = " x ".join(f"{axis:,}" for axis in (part.count, *part.shape))

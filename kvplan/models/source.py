@@ -92,6 +92,8 @@ def read_limited(file: Path) -> bytes:
 
     """
     try:
+        if file.exists() and not file.is_file():
+            raise ConfigError(f"{_shown(file)} is not a file.", hint="Give a config.json, or a folder that holds one.")
         with file.open("rb") as stream:
             content = stream.read(MAX_CONFIG_BYTES + 1)
     except FileNotFoundError as error:

@@ -299,7 +299,9 @@ class Composed(Multimodal):
             family = family_of(part)
             if isinstance(family, Composed):
                 # The architecture named this family again: what the language model is stays unsaid.
-                raise self.refuse(self.text_key, "is not stated.", f"Give the language model's values in {self.text_key}.")
+                raise self.refuse(
+                    self.text_key, "is not stated.", f"Give the language model's values in {self.text_key}."
+                )
         else:
             family = self.section(self.text_key, self.text_type)
         family.tied = self._tied(family)

@@ -270,7 +270,7 @@ def test_a_lookup_imports_nothing_heavy():
         "find_gpu('rtx4090'); heavy = {'torch', 'pydantic', 'rich', 'subprocess', 'kvplan.gpus.detect'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)  # noqa: S603  our own interpreter and words
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 WORDS = st.sampled_from(

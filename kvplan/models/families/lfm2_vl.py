@@ -10,7 +10,7 @@ from kvplan.weights.parts import Part, norm
 class Lfm2Vl(Composed):
     """LFM2-VL, LFM2.5-VL; `tie_embedding` is its older word for a tied head."""
 
-    model_types = ("lfm2_vl",)
+    model_types = ("lfm2_vl", "lfm2-vl")
     architectures = ("Lfm2VlForConditionalGeneration",)
     source = "transformers 5.18 modeling_lfm2_vl.py, configuration_lfm2_vl.py __post_init__"
 

@@ -9,8 +9,8 @@ from kvplan.models.decoder import MoeDecoder
 class PhiMoe(BiasedHead, MoeDecoder):
     """Phi 3.5 MoE."""
 
-    model_types = ("phimoe",)
-    architectures = ("PhimoeForCausalLM", "PhiMoEForCausalLM")
+    model_types = ("phimoe", "grinmoe")
+    architectures = ("PhimoeForCausalLM", "PhiMoEForCausalLM", "GRINMoEForCausalLM")
     source = "transformers 5.18 modeling_phimoe.py"
     windowed = True
     norm_bias = True

@@ -166,7 +166,9 @@ def _kv_dtype(asked: str, model: ModelSpec, model_dtype: Dtype, gpu: GpuSpec | N
 
 
 def _notes(version: str, gpu: GpuSpec | None) -> list[Note]:
-    notes = [Note("First budget: allowances from published logs, not yet vLLM's own profile run", "kvplan 0.1")]
+    notes = []
+    if gpu is not None:
+        notes.append(Note("First budget: allowances from published logs, not yet vLLM's own profile run", "kvplan 0.1"))
     if defaults.version_tuple(version)[:2] != defaults.RULES:
         rules = ".".join(map(str, defaults.RULES))
         notes.append(

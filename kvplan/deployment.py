@@ -102,15 +102,30 @@ class Deployment:
         return self.model.encoder_tokens or context
 
     def holds(self, context: int, requests: int, bound: Callable[[Share], int]) -> bool:
-        """Whether every stage holds that many requests of `context` in the share that `bound` takes."""
+        """Whether every stage of a replica holds that many requests of `context` in the share that `bound` takes."""
+        most = self.settings.args.get("max_num_seqs")
+        if most is not None and most.value and requests > most.value:
+            return False
         encoder = self.encoder_tokens(context)
         for index, layout in enumerate(self.layouts):
             share = self.share(index, context)
-            if share is None or not layout.admits(bound(share), context, encoder):
+            if share is None or bound(share) < 0 or not layout.admits(bound(share), context, encoder):
                 return False
             if requests > 1 and layout.concurrency(bound(share), context, encoder) < requests:
                 return False
         return True
+
+    def on_one_replica(self, users: int | None) -> int:
+        """Return the requests that the fullest replica has of `users` at once; one where none were asked for."""
+        return -(-(users or 1) // self.parallel.data)
+
+    def over_budget(self, stage: int, context: int) -> int:
+        """Return by how much a cache that was given outright is more than the GPU has beside the rest; 0 otherwise."""
+        budget = self.budget(stage, context) if self.kv_cache_memory is not None else None
+        if budget is None or self.kv_cache_memory is None:
+            return 0
+        used = sum(item.bytes for item in budget.items)
+        return max(0, used + self.kv_cache_memory - budget.total_bytes)
 
     def deciding_stage(self, context: int) -> int:
         """Return the stage that holds the fewest requests of `context`: its GPU is the one that plans report."""

@@ -75,6 +75,12 @@ class Plan:
     bytes_per_request: int
     live_bytes_per_request: int
 
+    def __repr__(self) -> str:
+        deployment = self.deployment
+        gpus = f" on {deployment.parallel.gpus} x {deployment.group.gpu.id}" if deployment.group else ""
+        engine = f"{deployment.engine.name} {deployment.settings.version}".strip()
+        return f"<Plan {self.verdict}: {deployment.model.id}{gpus}, {engine}, {self.request.context_tokens} tokens>"
+
     @property
     def layout(self) -> CacheLayout:
         """The cache layout of the deciding GPU."""
@@ -118,8 +124,8 @@ class Plan:
             ),
             "max_context_tokens": (deployment.longest(context, at_least), deployment.longest(context, at_most)),
             "max_concurrency": (
-                finite(self.layout.concurrency(share.low, context, encoder)),
-                finite(self.layout.concurrency(share.high, context, encoder)),
+                _requests(self.layout, share.low, context, encoder),
+                _requests(self.layout, share.high, context, encoder),
             ),
         }
 
@@ -142,6 +148,10 @@ class Plan:
         notes = [*deployment.settings.notes, *deployment.model.assumptions]
         if deployment.group is not None:
             notes += [Note(text, deployment.group.origin) for text in deployment.group.assumptions]
+        if deployment.group is not None and deployment.group.count > deployment.parallel.gpus:
+            notes.append(
+                Note(f"{deployment.parallel.gpus} of the {deployment.group.count} GPUs are used", "the parallel sizes")
+            )
         limit = deployment.model.max_context_tokens
         if limit and self.request.context_tokens > limit:
             notes.append(
@@ -273,14 +283,15 @@ def make_plan(deployment: Deployment, context: int, users: int | None) -> Plan:
         verdict: Verdict = "unknown"
         capacity = Capacity(None, None, None, None, None, deployment.parallel.data)
     else:
-        asked = users or 1
+        asked = deployment.on_one_replica(users)
         verdict = "does_not_fit"
-        if deployment.holds(context, asked, planned):
-            verdict = "fits" if deployment.holds(context, asked, at_least) else "tight"
+        if deployment.holds(context, asked, planned) and not deployment.engine.refuses(deployment.model, context):
+            sure = deployment.holds(context, asked, at_least) and not deployment.over_budget(stage, context)
+            verdict = "fits" if sure else "tight"
         cache = max(share.bytes, 0)
         limit = deployment.model.max_context_tokens or 0
         usual = not deployment.engine.context_in_budget and context <= limit
-        concurrency = finite(layout.concurrency(cache, context, encoder))
+        concurrency = _requests(layout, share.bytes, context, encoder)
         capacity = Capacity(
             layout.blocks(cache),
             layout.printed_tokens(cache, context, encoder),
@@ -298,6 +309,11 @@ def make_plan(deployment: Deployment, context: int, users: int | None) -> Plan:
         reserved,
         layout.live_bytes(context, encoder),
     )
+
+
+def _requests(layout: CacheLayout, cache_bytes: int, context: int, encoder: int) -> float | None:
+    """Return the requests that fit at once: none where not even the rest does, None where nothing bounds them."""
+    return 0.0 if cache_bytes < 0 else finite(layout.concurrency(cache_bytes, context, encoder))
 
 
 def finite(value: float) -> float | None:
@@ -336,46 +352,52 @@ def _group(group: CacheGroup) -> dict[str, Any]:
     }
 
 
-def _beyond_the_gpu(plan: Plan) -> list[str]:
-    """Say where a cache that was given outright does not fit beside the rest: it is taken as given, without a budget."""
-    budget, cache = plan.budget, plan.deployment.kv_cache_memory
-    if budget is None or cache is None:
-        return []
-    beyond = sum(item.bytes for item in budget.items) + cache - budget.total_bytes
-    if beyond <= 0:
-        return []
-    return [
-        f"But the cache was given outright: with weights and overheads it is {format_bytes(beyond)} more than the GPU has."
-    ]
-
-
 def _reasons(plan: Plan) -> list[str]:
+    """Return the sentences that give the verdict's reason, each with its figures."""
     deployment, budget, context = plan.deployment, plan.budget, plan.request.context_tokens
-    model, asked = deployment.model, plan.request.concurrent_requests or 1
-    if model.cacheless:
-        return [f"{model.id} is {model.cacheless}: it has no language-model cache."]
-    if plan.kv_cache_bytes is None:
+    model, interval = deployment.model, plan.interval
+    cacheless = [f"{model.id} is {model.cacheless}, without a language-model cache."] if model.cacheless else []
+    if plan.kv_cache_bytes is None or interval is None:
         if deployment.group is None:
-            return ["No GPU was named, so there are sizes but no verdict."]
+            return [*cacheless, "No GPU was named, so there are sizes but no verdict."]
         why = deployment.stages[plan.stage].weights_formula
-        return [f"The weights are unknown ({why}), so what is left for the cache is too."]
-    need = plan.bytes_per_request * asked
-    requests = f"{asked} request{'s' if asked > 1 else ''} of {context:,} tokens"
-    needed = f"{requests} {'need' if asked > 1 else 'needs'} {format_bytes(need)} of cache"
-    if budget is not None and budget.kv_cache_bytes <= 0 and deployment.kv_cache_memory is None:
-        short = budget.used_by("weights") - budget.budget_bytes
-        what = (
-            f"The weights alone ({format_bytes(budget.used_by('weights'))} per GPU) exceed the budget of "
-            f"{format_bytes(budget.budget_bytes)} by {format_bytes(short)}."
-            if short > 0
-            else f"Weights and overheads leave nothing of the budget of {format_bytes(budget.budget_bytes)} per GPU."
-        )
-        return [what]
+        return [*cacheless, f"The weights are unknown ({why}), so what is left for the cache is too."]
+    if budget is not None and budget.kv_cache_bytes < 0 and deployment.kv_cache_memory is None:
+        return [*cacheless, _no_room(budget)]
+    if cacheless:
+        return [*cacheless, f"Weights and overheads leave {format_bytes(plan.kv_cache_bytes)} of the budget per GPU."]
+    refusal = deployment.engine.refuses(model, context)
+    if refusal:
+        return [refusal]
+    asked = deployment.on_one_replica(plan.request.concurrent_requests)
+    most = deployment.settings.args.get("max_num_seqs")
+    if most is not None and most.value and asked > most.value:
+        return [f"{asked:,} requests at once are more than max_num_seqs ({most.value:,}) lets into a batch."]
+    where = f" on each of {deployment.parallel.data} replicas" if deployment.parallel.data > 1 else ""
+    many = asked > 1
+    needed = (
+        f"{asked:,} request{'s' if many else ''} of {context:,} tokens{where} {'need' if many else 'needs'} "
+        f"{format_bytes(plan.bytes_per_request * asked)} of cache"
+    )
     have = f"{format_bytes(plan.kv_cache_bytes)} per GPU are there for it"
-    interval = plan.interval
-    if plan.verdict == "fits":
-        return [f"{needed}; {have}.", *_beyond_the_gpu(plan)]
-    if plan.verdict == "tight" and interval is not None:
-        low = interval["max_concurrency"][0]
-        return [f"{needed}; {have}, but at the low end of the interval only {low or 0:.2f} requests fit."]
-    return [f"{needed}; only {have}."]
+    if plan.verdict == "does_not_fit":
+        return [f"{needed}; only {have}."]
+    reasons = [f"{needed}; {have}."]
+    low = interval["max_concurrency"][0]
+    if plan.verdict == "tight" and low is not None and low < asked:
+        reasons.append(f"At the low end of the interval only {low:.2f} requests fit.")
+    over = deployment.over_budget(plan.stage, context)
+    if over:
+        reasons.append(f"The cache was given outright: with the rest it is {format_bytes(over)} more than the GPU has.")
+    return reasons
+
+
+def _no_room(budget: MemoryBudget) -> str:
+    weights = budget.used_by("weights")
+    short = weights - budget.budget_bytes
+    if short > 0:
+        return (
+            f"The weights alone ({format_bytes(weights)} per GPU) exceed the budget of "
+            f"{format_bytes(budget.budget_bytes)} by {format_bytes(short)}."
+        )
+    return f"Weights and overheads leave nothing of the budget of {format_bytes(budget.budget_bytes)} per GPU."

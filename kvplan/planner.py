@@ -14,7 +14,7 @@ from kvplan.models.source import load_model
 from kvplan.models.spec import ModelSpec
 from kvplan.parallel import Parallelism
 from kvplan.plan import Plan, make_plan
-from kvplan.units import parse_size
+from kvplan.units import ceil_div, parse_size
 from kvplan.weights.checkpoint import declared_kv_dtype, weight_format
 from kvplan.weights.formats import WeightFormat
 from kvplan.weights.ranks import rank_bytes, stage_parts
@@ -59,6 +59,7 @@ def estimate(
             does not fit is a verdict, not an error.
 
     """
+    _check_kinds(gpu, engine, quantization, kv_dtype, engine_args)
     spec = model if isinstance(model, ModelSpec) else load_model(model)
     deployment = _deploy(
         spec,
@@ -88,6 +89,20 @@ def _pairs(engine_args: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(engine_args.items()))
 
 
+def _check_kinds(gpu: Any, engine: Any, quantization: Any, kv_dtype: Any, engine_args: Any) -> None:
+    """Refuse arguments of a kind that cannot be meant, so that a script's slip is named where it happens."""
+    for name, value, kinds in (
+        ("gpu", gpu, (str, GpuGroup, type(None))),
+        ("engine", engine, (str,)),
+        ("quantization", quantization, (str, type(None))),
+        ("kv_dtype", kv_dtype, (str,)),
+        ("engine_args", engine_args, (Mapping, type(None))),
+    ):
+        if not isinstance(value, kinds):
+            words = {"engine_args": "a mapping", "gpu": "a name"}.get(name, "a text")
+            raise SettingError(f"{name} is {value!r}; {words} was expected.")
+
+
 @lru_cache(maxsize=1024)
 def _deploy(
     model: ModelSpec,
@@ -109,7 +124,7 @@ def _deploy(
     parallel = Parallelism(tensor=tensor, pipeline=pipeline, data=data, context=context)
     if group is not None and group.count > 1 and parallel.gpus > group.count:
         raise SettingError(
-            f"{gpu} is {group.count} GPUs, but tensor x pipeline x data parallel is {parallel.gpus}.",
+            f"{group.count} x {group.gpu.id} are {group.count} GPUs, but tensor x pipeline x data parallel is {parallel.gpus}.",
             hint="Name more GPUs, or lower the parallel sizes.",
         )
     device = group.gpu if group else None
@@ -121,7 +136,7 @@ def _deploy(
         gpu=device,
         parallel=parallel,
     )
-    form = weight_format(model, quantization)
+    form = weight_format(model, quantization, settings.model_dtype)
     stages = tuple(_stages(model, parallel, form))
     return Deployment(
         model=model,
@@ -171,11 +186,14 @@ def _stages(model: ModelSpec, parallel: Parallelism, form: tuple[WeightFormat, i
     stages = []
     for index, layers in enumerate(parallel.stages(len(model.layers))):
         size, formula = _weights(model, layers, parallel, form)
+        low, high = form[0].bounds(size) if form is not None and size is not None else (0, 0)
         stages.append(
             Stage(
                 index=index,
                 layers=tuple(model.layers[i] for i in layers),
                 weights_bytes=size,
+                weights_low=low,
+                weights_high=high,
                 weights_formula=formula,
             )
         )
@@ -202,5 +220,5 @@ def _weights(
         size = rank_bytes(stage_parts(model, layers), weight_format, plain_bytes, parallel.tensor)
         return size, f"{model.parameters:,} parameters{over}"
     # A published total stands in where no rule counts the parts: an even split, as first order.
-    size = int(model.parameters * (weight_format.average_bits or weight_format.bits) / 8) // ranks
+    size = ceil_div(weight_format.approximate_bytes(model.parameters), ranks)
     return size, f"{model.parameters:,} parameters (published total){over}"

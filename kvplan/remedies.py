@@ -59,7 +59,11 @@ def _less_asked(plan: Plan) -> Iterator[Remedy]:
         fewer = int(plan.interval["max_concurrency"][0] or 0)
         if 1 <= fewer < users and (remedy := _try(plan, f"--users {fewer}", {"users": fewer})):
             yield remedy
-    shorter = _shorter(plan, context, users or 1)
+    own = plan.deployment.model.max_context_tokens
+    if own and context > own and (remedy := _try(plan, f"--context {own}", {"context": own})):
+        yield remedy
+        return
+    shorter = _shorter(plan, context, plan.deployment.on_one_replica(users))
     if shorter and (remedy := _try(plan, f"--context {shorter}", {"context": shorter})):
         yield remedy
 
@@ -86,7 +90,9 @@ def _cache_formats(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _engine_settings(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
     settings = plan.deployment.settings.args
     given = plan.deployment.arguments["engine_args"]
+    users = plan.deployment.on_one_replica(plan.request.concurrent_requests)
     for name, value, better in (
+        ("max_num_seqs", users, lambda now: now < users),
         ("max_num_seqs", 64, lambda now: now > 64),
         ("gpu_memory_utilization", 0.95, lambda now: now < 0.95),
         ("enforce_eager", True, lambda now: not now),
@@ -105,8 +111,11 @@ def _more_gpus(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
     tensor, group = plan.deployment.parallel.tensor, plan.deployment.group
     if group is not None:
         for factor in (2, 4, 8, 16):
-            changes = {"tensor_parallel": tensor * factor, "gpu": replace(group, count=1)}
-            yield f"--tensor-parallel {tensor * factor}", changes
+            words = f"--tensor-parallel {tensor * factor}"
+            if group.count > 1:
+                # The GPUs were counted: more of them have to be named.
+                words = f"--gpu {factor * plan.deployment.parallel.gpus}x{group.gpu.id} {words}"
+            yield words, {"tensor_parallel": tensor * factor, "gpu": replace(group, count=1)}
 
 
 def _try(plan: Plan, words: str, changes: Mapping[str, Any]) -> Remedy | None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from kvplan.caches.base import LayerCache
-from kvplan.caches.full_attention import FullAttention
 from kvplan.dtypes import Dtype
 from kvplan.errors import SettingError
 
@@ -82,12 +81,6 @@ class MLA(LayerCache):
     def head_dim(self) -> int:
         """Width of one entry: latent + rope."""
         return self.latent_dim + self.rope_dim
-
-    def expanded(self) -> FullAttention:
-        """Return the per-head keys and values that an engine without latent attention caches."""
-        return FullAttention(
-            heads=self.heads, key_dim=self.expanded_key_dim, value_dim=self.expanded_value_dim, query_heads=self.heads
-        )
 
     def shard(self, tensor: int) -> Self:  # noqa: ARG002
         """Return itself: every tensor-parallel rank keeps the whole latent."""

@@ -1,6 +1,7 @@
 """The command line. Results go to stdout, progress and warnings to stderr; errors are formatted here, once."""
 
 import gc
+import io
 import os
 import sys
 
@@ -13,6 +14,8 @@ def main() -> None:
     gc.set_threshold(100_000)
     from kvplan.cli.app import app  # noqa: PLC0415  typer is not needed to import the package
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name that the terminal has no letters for is no reason to fail
     try:
         app()
     except KvplanError as error:

@@ -34,10 +34,10 @@ def estimate(
     explain: Annotated[bool, typer.Option("--explain", help="Derive each figure: formula, numbers, source.")] = False,
 ) -> None:
     """Say whether a model fits a GPU, the longest context and how many requests at once."""
-    group = find_gpu(gpu) if gpu else None
+    group = find_gpu(gpu) if gpu is not None else None
     if tensor_parallel is None:
         # All GPUs that were named serve one replica unless other sizes say how to use them.
-        others = pipeline_parallel * data_parallel
+        others = max(pipeline_parallel * data_parallel, 1)
         tensor_parallel = group.count // others if group and group.count % others == 0 else 1
     plan = plan_for(
         model,

@@ -36,6 +36,8 @@ def find_engine(text: str) -> tuple[Engine, str]:
     engine = _load(name)
     if engine is None:
         raise UnknownEngineError(f"The engine {name!r} is not built yet.", hint=f"Use one of: {', '.join(built())}.")
+    if version and not engine.latest:
+        raise UnknownEngineError(f"{name} has no versions.", hint=f"Write --engine {name}.")
     return engine, version or engine.latest
 
 

@@ -182,16 +182,23 @@ class MemoryBudget:
 
 
 def divide(
-    *, total_bytes: int, budget_bytes: int, items: Sequence[BudgetItem], formula: str, source: str
+    *,
+    total_bytes: int,
+    budget_bytes: int,
+    items: Sequence[BudgetItem],
+    formula: str,
+    source: str,
+    budget_low: int | None = None,
+    budget_high: int | None = None,
 ) -> MemoryBudget:
-    """Return the budget whose cache gets what the items leave; its bounds are those of the items, added up."""
+    """Return the budget whose cache gets what the items leave; its bounds are those of budget and items, added up."""
     return MemoryBudget(
         total_bytes=total_bytes,
         budget_bytes=budget_bytes,
         items=tuple(items),
         kv_cache_bytes=budget_bytes - sum(item.bytes for item in items),
-        kv_cache_low=budget_bytes - sum(item.high for item in items),
-        kv_cache_high=budget_bytes - sum(item.low for item in items),
+        kv_cache_low=(budget_bytes if budget_low is None else budget_low) - sum(item.high for item in items),
+        kv_cache_high=(budget_bytes if budget_high is None else budget_high) - sum(item.low for item in items),
         formula=formula,
         source=source,
     )
@@ -210,6 +217,7 @@ class Stage:
         index: of the stage.
         layers: its layers, whole (not yet split over tensor-parallel ranks).
         weights_bytes: of the fullest rank; None where they are unknown.
+        weights_low, weights_high: their bounds; equal where the format is plain numbers.
         weights_formula: how they come about, in figures.
 
     """
@@ -217,11 +225,25 @@ class Stage:
     index: int
     layers: tuple[Layer, ...]
     weights_bytes: int | None
+    weights_low: int = 0
+    weights_high: int = 0
     weights_formula: str = ""
 
 
 class Size(int):
     """The kind of an argument that is a size in bytes; texts such as `1GiB` are taken."""
+
+
+def weights_item(stage: Stage) -> BudgetItem:
+    """Return the weights of a stage's fullest rank, with the bounds of their format."""
+    return BudgetItem(
+        name="weights",
+        bytes=stage.weights_bytes or 0,
+        low=stage.weights_low,
+        high=stage.weights_high,
+        formula=stage.weights_formula,
+        source="parameters x bytes of their format (kvplan/weights/formats.py)",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +303,10 @@ class Engine(ABC):
     ) -> MemoryBudget:
         """Return how the engine divides the GPU of a stage's fullest rank; `stage.weights_bytes` is known."""
 
+    def refuses(self, model: ModelSpec, context: int) -> str | None:  # noqa: ARG002
+        """Return why the engine would not start for requests of this length, whatever the memory; None where it would."""
+        return None
+
     def check_args(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the given arguments, parsed and checked against `args`.
 
@@ -297,7 +323,11 @@ class Engine(ABC):
 
             near = difflib.get_close_matches(name, self.args, n=2)
             known = (
-                f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(sorted(self.args)) or 'none'}."
+                f"kvplan has an option of its own for it: {_OPTIONS[name]}."
+                if name in _OPTIONS
+                else f"Did you mean {' or '.join(near)}?"
+                if near
+                else f"It has: {', '.join(sorted(self.args)) or 'none'}."
             )
             raise SettingError(f"{self.name} has no argument {name!r} that kvplan knows.", hint=known)
         parsed = _parse(value, spec.kind)
@@ -307,6 +337,17 @@ class Engine(ABC):
         return parsed
 
 
+# Engines' flags that are options of every engine here.
+_OPTIONS = {
+    "model": "--model",
+    "max_model_len": "--context",
+    "tensor_parallel_size": "--tensor-parallel",
+    "pipeline_parallel_size": "--pipeline-parallel",
+    "data_parallel_size": "--data-parallel",
+    "quantization": "--quantization",
+    "kv_cache_dtype": "--kv-dtype",
+    "kv_cache_memory_bytes": "--kv-cache-memory",
+}
 _KIND_WORDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",

@@ -75,7 +75,11 @@ class Decoder(Family):
     @cached_property
     def kv_heads(self) -> int:
         """KV heads; null or absent means one per query head (MHA)."""
-        return self.config.optional_count("num_key_value_heads") or self.heads
+        heads = self.config.optional_count("num_key_value_heads") or self.heads
+        if self.heads % heads:
+            problem = f"is {heads}, which does not divide num_attention_heads ({self.heads})."
+            raise self.config.fail("num_key_value_heads", problem)
+        return heads
 
     @cached_property
     def head_dim(self) -> int:
@@ -101,10 +105,32 @@ class Decoder(Family):
 
     @cached_property
     def max_context_tokens(self) -> int | None:
-        """The longest sequence the file allows."""
-        return self.config.optional_count(
+        """The longest sequence the file allows, stretched where its rotary scaling stretches it."""
+        longest = self.config.optional_count(
             "max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", minimum=0
         )
+        return longest and int(longest * self._rope_factor)
+
+    @property
+    def _rope_factor(self) -> float:
+        """What the positions are multiplied by (vLLM 0.33 config/model.py _get_and_verify_max_len).
+
+        Scaling by YaRN, LongRoPE and Llama 3 is in `max_position_embeddings` already, as is all of Gemma 3's.
+        """
+        if "gemma3" in self.config.model_type:
+            return 1.0
+        stated = self.config.raw("rope_scaling") or self.config.raw("rope_parameters")
+        if not isinstance(stated, dict):
+            return 1.0
+        # One set of parameters, or one for each type of layer.
+        sets = [stated, *(value for value in stated.values() if isinstance(value, dict))]
+        for rope in sets:
+            kind, factor = rope.get("rope_type") or rope.get("type"), rope.get("factor")
+            if kind not in ("linear", "dynamic") or isinstance(factor, bool) or not isinstance(factor, int | float):
+                continue
+            if 1 <= factor <= 1024:
+                return float(factor)
+        return 1.0
 
     @cached_property
     def tied(self) -> bool:

@@ -33,6 +33,11 @@ SIGNALS = frozenset(  # one word list is easier to keep than forty quoted lines
 )
 # Keys under which a multimodal configuration nests its language model.
 _NESTS = ("text_config", "llm_config", "language_config", "thinker_config")
+# Files that state another model's type beside their own class (xAI's Grok 2 says that it is GIT), or an older spelling.
+_MISNAMED = {
+    ("git", "Grok1ForCausalLM"): "grok_1",
+    ("lfm2-vl", "Lfm2VlForConditionalGeneration"): "lfm2_vl",
+}
 # Values that switch a signal off.
 _OFF: tuple[Any, ...] = (None, False, 0, -1, [], {}, "")
 
@@ -47,6 +52,7 @@ class Family:
     Attributes:
         model_types: the `model_type` values read; a subclass that states some is registered for them.
         architectures: class names that tell the family where a file has no `model_type`.
+        signature: keys that tell the family where a file has neither.
         source: where the rules come from.
         ignored: signal keys that the reference implementation does not use, each with the source that says so.
 
@@ -54,6 +60,7 @@ class Family:
 
     model_types: ClassVar[tuple[str, ...]] = ()
     architectures: ClassVar[tuple[str, ...]] = ()
+    signature: ClassVar[frozenset[str]] = frozenset()
     source: ClassVar[str] = ""
     ignored: ClassVar[dict[str, str]] = {}
 
@@ -62,6 +69,7 @@ class Family:
 
     registry: ClassVar[dict[str, type["Family"]]] = {}
     by_architecture: ClassVar[dict[str, type["Family"]]] = {}
+    by_signature: ClassVar[dict[frozenset[str], type["Family"]]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -69,6 +77,8 @@ class Family:
             Family.registry[name] = cls
         for name in cls.__dict__.get("architectures", ()):
             Family.by_architecture[name] = cls
+        if keys := cls.__dict__.get("signature"):
+            Family.by_signature[keys] = cls
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -201,16 +211,19 @@ class Family:
     @cached_property
     def dtype(self) -> str:
         """The checkpoint's number format: `dtype` or `torch_dtype`, here or in the nested configurations; else bfloat16."""
+        return self._stated_dtype or "bfloat16"
+
+    @cached_property
+    def _stated_dtype(self) -> str | None:
+        """The format as stated; None where it is not, or where it is no plain format (a quantised file's `float8_e4m3fn`)."""
         for config in (self.config, *_descendants(self.config)):
             for key in ("dtype", "torch_dtype"):
                 stated = config.values.get(key)
-                if isinstance(stated, str) and (name := stated.removeprefix("torch.")) in (
-                    "float32",
-                    "float16",
-                    "bfloat16",
-                ):
+                if stated is not None and not isinstance(stated, str):
+                    raise config.fail(key, f"is {show(stated)}; the name of a number format was expected.")
+                if stated and (name := stated.removeprefix("torch.")) in ("float32", "float16", "bfloat16"):
                     return name
-        return "bfloat16"
+        return None
 
     @cached_property
     def quantization(self) -> dict[str, Any] | None:
@@ -224,6 +237,11 @@ class Family:
 
     def assumptions(self) -> Iterator[Note]:
         """Yield what the file did not state, and where it was taken from."""
+        if self.config.model_type and self.config.model_type not in Family.registry:
+            named = f"model_type {self.config.model_type!r} is not known: read as its architecture's class says"
+            yield Note(named, "vLLM chooses the model by architecture (model_executor/models/registry.py)")
+        if self._stated_dtype is None:
+            yield Note("The configuration states no number format: bfloat16", "most published checkpoints")
         for config in (self.config, *_descendants(self.config)):
             # A switch that is off by default changes nothing that a reader would look for.
             counted = {key: value for key, value in config.assumed.items() if value not in _OFF}
@@ -253,7 +271,12 @@ def family_of(config: Config) -> Family:
         UnsupportedArchitectureError: no family knows its model type.
 
     """
-    family = find_family(config.model_type) if config.model_type else _by_architecture(config)
+    config = _renamed(config)
+    family = find_family(config.model_type) if config.model_type else _by_architecture(config) or _by_signature(config)
+    named = re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", config.model_type)
+    if family is None and named and config.facts is None and not config.values.get("auto_map"):
+        # An unknown type of a known class, without code of its own: engines choose by the class (vLLM registry.py).
+        family = _by_architecture(config)
     if family is not None and family.one_level and any(config.values.get(key) for key in _NESTS):
         # The type of a language model on a file that nests one: the architecture is what the file is read by.
         family = _by_architecture(config)
@@ -264,12 +287,21 @@ def family_of(config: Config) -> Family:
                 hint=f"Set model_type to the multimodal type, or give the content of {key} as a configuration of its own.",
             )
     if family is None:
-        named = f"model_type {config.model_type!r}" if config.model_type else "a configuration without model_type"
+        which = f"model_type {config.model_type!r}" if config.model_type else "a configuration without model_type"
         raise UnsupportedArchitectureError(
-            f"{config.where}: {config.path}{named} is not one that kvplan has a rule for.",
+            f"{config.where}: {config.path}{which} is not one that kvplan has a rule for.",
             hint="If it is a renamed copy of a known type, set model_type to that; else open an issue with the configuration.",
         )
     return family(config)
+
+
+def _renamed(config: Config) -> Config:
+    """Return the configuration under its class's own type, where it states another model's."""
+    names = config.values.get("architectures")
+    for name in names if isinstance(names, list) else []:
+        if isinstance(name, str) and (own := _MISNAMED.get((config.model_type, name))):
+            return Config(config.values, where=config.where, path=config.path, model_type=own)
+    return config
 
 
 def find_family(model_type: str) -> type[Family] | None:
@@ -292,6 +324,13 @@ def _by_architecture(config: Config) -> type[Family] | None:
         (Family.by_architecture[name] for name in names if isinstance(name, str) and name in Family.by_architecture),
         None,
     )
+
+
+def _by_signature(config: Config) -> type[Family] | None:
+    if config.values.get("architectures"):
+        return None
+    _import_all()
+    return next((family for keys, family in Family.by_signature.items() if keys <= config.values.keys()), None)
 
 
 def _import_all() -> None:

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from kvplan.catalogue import MODELS
+from kvplan.catalogue import MODELS, normalise
 from kvplan.errors import ConfigError, UnknownModelError
 from kvplan.models.hugging_face import read_catalogue_entry, read_config
 from kvplan.models.spec import ModelSpec
@@ -33,8 +33,13 @@ def load_model(source: str | PathLike[str]) -> ModelSpec:
         HubError: the hub did not give the configuration.
 
     """
-    text = os.fspath(source)
-    if not isinstance(text, str) or not text.strip() or "\0" in text:
+    text = os.fspath(source) if isinstance(source, str | os.PathLike) else repr(source)
+    if text.endswith((".gguf", ".safetensors")):
+        raise UnknownModelError(
+            f"{text} is a file of weights, which kvplan does not read yet.",
+            hint="Give the config.json of the model, its folder, or its name in the catalogue (`kvplan models`).",
+        )
+    if not isinstance(source, str | os.PathLike) or not isinstance(text, str) or not text.strip() or "\0" in text:
         raise UnknownModelError(f"{text!r} is not a model's name or path.", hint="See `kvplan models`.")
     if text.endswith(".json") or _is_folder(text) or text.startswith((".", "/", "~")):
         return _from_path(Path(os.path.expanduser(text)))  # noqa: PTH111  Path's own raises for a user there is not
@@ -56,7 +61,10 @@ def _from_name(name: str) -> ModelSpec:
     if listed is not None:
         entry, form = listed
         spec = read_catalogue_entry(MODELS.read(entry), where=f"model_specs/{entry.path.name}")
-        return replace(spec, id=name, published_as=None if form == "native" else form)
+        own = next((c for c in spec.checkpoints if normalise(str(c.get("hub"))) == normalise(name)), {})
+        return replace(
+            spec, id=name, published_as=None if form == "native" else form, published_kv_dtype=own.get("kv_cache")
+        )
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name):
         from kvplan.models.hub import read_hub_config  # noqa: PLC0415  the hub client costs 0.2 s
 

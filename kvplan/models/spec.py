@@ -63,6 +63,7 @@ class ModelSpec:
         has_encoder: whether decoding reads an encoder's output through cross-attention.
         quantization: the configuration's own quantisation section, as published.
         published_as: the weight format of the repository that was named, where the configuration is its base model's.
+        published_kv_dtype: the cache format that this repository declares, where the catalogue knows it.
         checkpoints: known published variants (catalogue only).
         published_parameters: the count a catalogue entry states, for models whose parts no rule covers.
         assumptions: what was assumed, each with its source.
@@ -88,6 +89,7 @@ class ModelSpec:
     tied: bool = False
     quantization: Mapping[str, Any] | None = None
     published_as: str | None = None
+    published_kv_dtype: str | None = None
     checkpoints: tuple[Mapping[str, Any], ...] = ()
     published_parameters: int | None = None
     assumptions: tuple[Note, ...] = ()

@@ -151,13 +151,15 @@ def _cache(plan: Plan) -> Group:
             format_bytes(group.bytes_per_token) if group.bytes_per_token else "",
             _keeps(group),
         )
+    shared = sum(layer.shares_cache_of is not None for layer in plan.deployment.stages[plan.stage].layers)
+    sharing = [Text(f"{shared} layers more read another layer's cache and keep none.")] if shared else []
     request = (
         f"One request of {plan.request.context_tokens:,} tokens reserves {format_bytes(plan.bytes_per_request)}"
         f", then {format_bytes(plan.layout.bytes_per_token)} more per token."
     )
     if plan.live_bytes_per_request != plan.bytes_per_request:
         request += f" While it decodes it holds {format_bytes(plan.live_bytes_per_request)}."
-    return Group(table, Text(request))
+    return Group(table, *sharing, Text(request))
 
 
 def _keeps(group: CacheGroup) -> str:

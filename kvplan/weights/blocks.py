@@ -24,8 +24,8 @@ def attention(
     value_dim = key_dim if value_dim is None else value_dim
     source = hidden if kv_source is None else kv_source
     yield linear("q_proj", heads * key_dim, hidden, bias=qkv_bias, component=component)
-    yield linear("k_proj", kv_heads * key_dim, source, bias=qkv_bias, component=component)
-    yield linear("v_proj", kv_heads * value_dim, source, bias=qkv_bias, component=component)
+    yield linear("k_proj", kv_heads * key_dim, source, bias=qkv_bias, component=component, units=kv_heads)
+    yield linear("v_proj", kv_heads * value_dim, source, bias=qkv_bias, component=component, units=kv_heads)
     yield linear("o_proj", hidden, heads * value_dim, bias=output_bias, component=component, split="row")
 
 

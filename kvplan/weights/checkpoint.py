@@ -1,27 +1,37 @@
 """Which weight format a published checkpoint has, from its own quantisation section."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from kvplan.dtypes import find_dtype
+from kvplan.dtypes import Dtype
 from kvplan.errors import SettingError
 from kvplan.models.spec import ModelSpec
 from kvplan.weights.formats import WeightFormat, find_format
 
 
-def published_format(model: ModelSpec) -> tuple[WeightFormat, int] | None:
+def published_format(model: ModelSpec, plain: Dtype) -> tuple[WeightFormat, int] | None:
     """Return the format the checkpoint is published in, and the bytes of a number it leaves alone.
+
+    A checkpoint that is not quantised is loaded in `plain`, the engine's number format for this model.
 
     None where its quantisation section states no width that a rule here establishes: the weights are then unknown.
     """
     if model.published_as is not None:
         return find_format(model.published_as)
-    plain = find_dtype(model.dtype).block_bytes
     section = model.quantization
     if not section:
-        return WeightFormat(name=model.dtype, source="the configuration's dtype"), plain
+        return WeightFormat(
+            name=plain.name, bits=8 * plain.block_bytes, source="the configuration's dtype"
+        ), plain.block_bytes
     name = _width(section)
-    return find_format(name) if name is not None else None
+    if name is None:
+        return None
+    form, unquantised_bytes = find_format(name)
+    if model.config.get("expert_dtype") == "fp4":
+        # DeepSeek-V4: the routed experts in fp4 with a scale per 32 weights, the rest in fp8 blocks.
+        form = replace(form, name=f"{form.name} + fp4 experts", experts=find_format("mxfp4")[0])
+    return form, unquantised_bytes
 
 
 def _width(section: Mapping[str, Any]) -> str | None:
@@ -79,6 +89,8 @@ def _compressed_tensors(section: Mapping[str, Any]) -> str | None:
 
 def declared_kv_dtype(model: ModelSpec) -> str | None:
     """Return the cache format that the checkpoint declares (`kv_cache_quant_algo`, `kv_cache_scheme`), or None."""
+    if model.published_kv_dtype is not None:
+        return model.published_kv_dtype
     section = model.quantization or {}
     if str(section.get("kv_cache_quant_algo") or "").lower().startswith("fp8"):
         return "fp8_e4m3"
@@ -88,7 +100,7 @@ def declared_kv_dtype(model: ModelSpec) -> str | None:
     return None
 
 
-def weight_format(model: ModelSpec, quantization: str | None) -> tuple[WeightFormat, int] | None:
+def weight_format(model: ModelSpec, quantization: str | None, plain: Dtype) -> tuple[WeightFormat, int] | None:
     """Return the format planned for: the one asked for, else the published one; None where that is not understood.
 
     Raises:
@@ -96,7 +108,7 @@ def weight_format(model: ModelSpec, quantization: str | None) -> tuple[WeightFor
 
     """
     if quantization is None:
-        return published_format(model)
+        return published_format(model, plain)
     try:
         return find_format(quantization)
     except SettingError:
@@ -104,5 +116,5 @@ def weight_format(model: ModelSpec, quantization: str | None) -> tuple[WeightFor
             model.quantization
             and quantization.strip().lower() == str(model.quantization.get("quant_method", "")).lower()
         ):
-            return published_format(model)
+            return published_format(model, plain)
         raise

@@ -48,6 +48,7 @@ class Part:
         bias: whether shape[0] biases come with it.
         count: equal copies (experts).
         split: how tensor parallelism divides it: output rows, input columns, vocabulary rows, whole experts, or not.
+        units: pieces that a split keeps whole (KV heads): every rank has at least one; 0: any division will do.
 
     """
 
@@ -58,6 +59,7 @@ class Part:
     bias: bool = False
     count: int = 1
     split: Split = "replicated"
+    units: int = 0
 
     @property
     def parameters(self) -> int:
@@ -74,9 +76,10 @@ def linear(
     bias: bool = False,
     split: Split = "column",
     count: int = 1,
+    units: int = 0,
 ) -> Part:
     """Return a linear layer: out x in parameters (+ out biases)."""
-    return Part(name, component, (out_features, in_features), "linear", bias, count, split)
+    return Part(name, component, (out_features, in_features), "linear", bias, count, split, units)
 
 
 def norm(name: str, width: int, *, bias: bool = False, component: Component = "norms", count: int = 1) -> Part:

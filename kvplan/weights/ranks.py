@@ -33,5 +33,14 @@ def rank_bytes(parts: Iterable[tuple[Part, int]], form: WeightFormat, unquantise
     total = 0
     for part, layers in parts:
         size = form.part_bytes(part, unquantised_bytes)
-        total += layers * (size if part.split == "replicated" else ceil_div(size, tensor))
+        total += layers * _on_rank(part, size, tensor)
     return total
+
+
+def _on_rank(part: Part, size: int, tensor: int) -> int:
+    """Return the fullest rank's bytes of a part: KV heads are kept whole, and repeated where there are more ranks."""
+    if part.split == "replicated":
+        return size
+    if part.units:
+        return ceil_div(size * ceil_div(part.units, tensor), part.units)
+    return ceil_div(size, tensor)

@@ -102,13 +102,6 @@ def test_fp8_ds_mla_is_refused_for_another_width():
         MLA(latent_dim=256, rope_dim=32).token_bytes(FP8_DS_MLA)
 
 
-def test_an_engine_without_latent_attention_caches_the_expanded_heads():
-    """DeepSeek-V3 expanded is 128 heads x (192 + 128) x 2 B = 81,920 B a layer: 71 times the latent."""
-    expanded = DEEPSEEK_V3.expanded()
-    assert (expanded.heads, expanded.key_dim, expanded.value_dim) == (128, 192, 128)
-    assert expanded.token_bytes(BF16) == 81_920
-
-
 def test_the_dsa_indexer_adds_one_key_of_128():
     """DeepSeek-V3.2's indexer keeps 128 numbers per position and layer: 256 B in bf16, 128 B in fp8."""
     assert DSA.bytes_for(1_000, BF16, BF16) == 1_000 * 128 * 2

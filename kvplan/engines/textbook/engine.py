@@ -27,6 +27,7 @@ from kvplan.engines.base import (
     Stage,
     divide,
     exact,
+    weights_item,
 )
 from kvplan.engines.plain import SummedLayout, group_of, rank_caches
 from kvplan.errors import SettingError
@@ -138,7 +139,7 @@ class Textbook(Engine):
             total_bytes=gpu.driver_bytes,
             budget_bytes=gpu.driver_bytes,
             items=(
-                exact("weights", stage.weights_bytes or 0, stage.weights_formula, "parameters x bytes of their format"),
+                weights_item(stage),
                 exact("runtime", overhead, format_bytes(overhead), f"overhead, {settings.args['overhead'].origin}"),
             ),
             formula="all of the GPU",

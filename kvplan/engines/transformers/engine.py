@@ -20,7 +20,7 @@ from kvplan.engines.base import (
     Settings,
     Stage,
     divide,
-    exact,
+    weights_item,
 )
 from kvplan.engines.plain import SummedLayout, group_of, rank_caches
 from kvplan.engines.transformers.departures import as_cached
@@ -127,7 +127,7 @@ class Transformers(Engine):
             total_bytes=gpu.driver_bytes,
             budget_bytes=total,
             items=(
-                exact("weights", stage.weights_bytes or 0, stage.weights_formula, "parameters x bytes of their format"),
+                weights_item(stage),
                 BudgetItem(
                     name="activation",
                     bytes=peak,

@@ -7,7 +7,9 @@ lies between them in 83 of the 92 rows of the field corpus (vllm_field.jsonl) wh
 whose logs name no batch, GB10's shared memory twice, GB200's graphs, an unknown version twice) and one takes less.
 """
 
-from kvplan.engines.base import BudgetItem, MemoryBudget, Settings, Stage, divide, exact
+import math
+
+from kvplan.engines.base import BudgetItem, MemoryBudget, Settings, Stage, divide, weights_item
 from kvplan.gpus import GpuSpec
 from kvplan.models.spec import ModelSpec
 from kvplan.parallel import Parallelism
@@ -35,19 +37,23 @@ def budget(
     """Return the division of one GPU."""
     fraction = settings["gpu_memory_utilization"]
     total = gpu.torch_bytes
-    # ceil, as the worker does (v1/worker/utils.py request_memory).
-    requested = -int(-total * fraction // 1)
-    weights = exact("weights", stage.weights_bytes or 0, stage.weights_formula, "parameters x bytes of their format")
-    items = [weights, _activation(model, settings, version), _runtime(parallel)]
+    items = [weights_item(stage), _activation(model, settings, version), _runtime(parallel)]
     if not settings["enforce_eager"] and version >= _GRAPHS_SUBTRACTED_SINCE:
         items.insert(2, _allowance("cuda_graph", _GRAPHS))
     return divide(
         total_bytes=gpu.driver_bytes,
-        budget_bytes=requested,
+        budget_bytes=_requested(total, fraction),
+        budget_low=_requested(gpu.torch_low_bytes, fraction),
+        budget_high=_requested(gpu.torch_high_bytes, fraction),
         items=items,
         formula=f"{fraction:g} x {total:,} B (what torch sees)",
         source="vLLM v1/worker/utils.py request_memory",
     )
+
+
+def _requested(total: int, fraction: float) -> int:
+    """Return ceil(total x fraction), as the worker does (v1/worker/utils.py request_memory)."""
+    return math.ceil(total * fraction)
 
 
 def _activation(model: ModelSpec, settings: Settings, version: tuple[int, ...]) -> BudgetItem:

@@ -24,7 +24,10 @@ def version_tuple(version: str) -> tuple[int, ...]:
         SettingError: it is no version.
 
     """
-    match = re.match(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?!\d)", version)
+    match = re.fullmatch(
+        r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?:[.+-]?(?:rc|dev|post|a|b|alpha|beta|nightly)[\w.+-]*|\+[\w.+-]+)?",
+        version,
+    )
     if not match:
         raise SettingError(f"{version!r} is not a vLLM version.", hint="Write it as vllm@0.19 or vllm@0.11.2.")
     return tuple(int(part) for part in match.groups() if part is not None)

@@ -109,6 +109,16 @@ class Vllm(Engine):
             block_tokens=registry.block_tokens,
         )
 
+    def refuses(self, model: ModelSpec, context: int) -> str | None:
+        """Refuse lengths beyond the model's own maximum (config/model.py _get_and_verify_max_len)."""
+        longest = model.max_context_tokens
+        if longest is None or context <= longest:
+            return None
+        return (
+            f"vLLM does not start with a length of {context:,}: the model's own maximum is {longest:,} "
+            "(VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 overrules that)."
+        )
+
     def budget(
         self,
         *,

@@ -100,5 +100,8 @@ class VllmLayout(CacheLayout):
         if not self.bytes_per_block:
             return True
         if self.blocks_override is not None:
-            cache_bytes = self.blocks_override * self.bytes_per_block
+            pool = self.blocks_override * self.bytes_per_block
+            if pool > cache_bytes:
+                return False  # the check passes (kv_cache_planning.py), the allocation does not
+            cache_bytes = pool
         return self.request_bytes(tokens, encoder_tokens) <= cache_bytes - self.bytes_per_block

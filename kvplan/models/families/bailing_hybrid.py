@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from kvplan.caches import LayerCache, RecurrentState
 from kvplan.models.decoder import FULL, LINEAR
 from kvplan.models.families.deepseek_v3 import LatentMoe
+from kvplan.models.families.qwen3_vl import Qwen3VLVision
 from kvplan.models.hybrid import Hybrid
 from kvplan.models.mixers import DeltaAttention, Mixer, lightning_state
-from kvplan.weights.parts import Part, linear, norm
+from kvplan.models.towers import Composed
+from kvplan.weights.parts import Part, embedding, linear, norm
 
 LING_2, LING_3 = "BailingMoeV2_5ForCausalLM", "BailingMoeV3ForCausalLM"
 
@@ -169,3 +172,44 @@ class BailingHybrid(Hybrid, LatentMoe):
         """The shared experts side by side, of a width of their own or a routed one's."""
         width = self.config.optional_count("moe_shared_expert_intermediate_size") or self.expert_size
         return width * (self.config.optional_count(*self.shared_keys, minimum=0) or 0)
+
+
+class BailingV3Text(BailingHybrid):
+    """The language model of Ling 3 with a tower, which names no class of its own."""
+
+    model_types = ("bailing_moe_v3_text",)
+    architectures = ()
+    source = "vLLM 0.33 transformers_utils/configs/bailing_moe_v3_vl.py (BailingMoeV3TextConfig)"
+
+    @cached_property
+    def generation(self) -> str:
+        """Ling 3."""
+        return LING_3
+
+
+class BailingV3Vision(Qwen3VLVision):
+    """Qwen 3-VL's tower whose merger is a norm alone."""
+
+    model_types = ("qwen3_moe_vit",)
+    source = "vLLM 0.33 models/bailing_moe_v3_vl.py (BailingMoeV3VisionTransformer)"
+
+    def merger(self) -> Iterator[Part]:
+        """Return the positions and the norm."""
+        yield embedding("pos_embed", self.config.count("num_position_embeddings"), self.width, component="vision")
+        yield norm("merger.norm", self.width, bias=True, component="vision")
+
+
+class BailingV3VL(Composed):
+    """Ling 3 with its tower and two linears."""
+
+    model_types = ("bailing_moe_v3_vl",)
+    architectures = ("BailingMoeV3VLForConditionalGeneration",)
+    source = "vLLM 0.33 models/bailing_moe_v3_vl.py"
+    fixed: ClassVar[dict[str, str]] = {"text_config": "bailing_moe_v3_text", "vision_config": "qwen3_moe_vit"}
+
+    def projector_parts(self) -> Iterator[Part]:
+        """Return the two linears."""
+        tower = self.tower("vision_config").config
+        folded = tower.count("hidden_size") * tower.count("spatial_merge_size", default=2) ** 2
+        yield self.join("linear_fc1", self.hidden_size, folded)
+        yield self.join("linear_fc2", self.hidden_size, self.hidden_size)

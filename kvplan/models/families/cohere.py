@@ -17,6 +17,11 @@ class Cohere(Decoder):
     norms_per_layer = 1
     mlp_bias = False
 
+    @cached_property
+    def max_context_tokens(self) -> int | None:
+        """`model_max_length` where it is stated: it overrules the positions (vLLM 0.33 model_arch_config_convertor.py)."""
+        return self.config.optional_count("model_max_length") or super().max_context_tokens
+
     def attention_parts(self, index: int) -> Iterator[Part]:
         """Return the projections, and a norm over all heads of Q and of K where `use_qk_norm` asks for them."""
         yield from super().attention_parts(index)

@@ -12,9 +12,9 @@ from kvplan.weights.parts import Component, Part, convolution, embedding, norm, 
 
 
 class DeepseekVL2(Composed):
-    """DeepSeek-VL2 and DeepSeek-OCR: latent attention, or ordinary where `use_mla` is false or no latent is described."""
+    """DeepSeek-VL2, DeepSeek-OCR, Unlimited-OCR: latent attention; ordinary if `use_mla` is false or no latent is described."""
 
-    model_types = ("deepseek_vl_v2", "deepseek_ocr")
+    model_types = ("deepseek_vl_v2", "deepseek_ocr", "unlimited-ocr")
     architectures = ("DeepseekVLV2ForCausalLM", "DeepseekOCRForCausalLM")
     source = "vLLM 0.33 models/deepseek_vl2.py, models/deepseek_ocr.py, models/deepseek_v2.py (DeepseekAttention)"
     text_key = "language_config"
@@ -37,9 +37,9 @@ class DeepseekVL2(Composed):
 
     @property
     def reads_pages(self) -> bool:
-        """Whether this is DeepSeek-OCR."""
+        """Whether this is DeepSeek-OCR, whose tower Unlimited-OCR shares."""
         names = self.config.raw("architectures") or ()
-        return self.config.model_type == "deepseek_ocr" or "DeepseekOCRForCausalLM" in names
+        return self.config.model_type in ("deepseek_ocr", "unlimited-ocr") or "DeepseekOCRForCausalLM" in names
 
     def projector_parts(self) -> Iterator[Part]:
         """Return the tower, the projector and the two vectors that mark rows and views.

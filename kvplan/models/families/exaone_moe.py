@@ -11,7 +11,7 @@ class ExaoneMoe(ListedMoe):
     """K-EXAONE: a pattern is a number of layers or letters, L for a window and G for full."""
 
     model_types = ("exaone_moe",)
-    architectures = ("ExaoneMoeForCausalLM",)
+    architectures = ("ExaoneMoeForCausalLM", "ExaoneMoEForCausalLM")
     source = "transformers 5.18 modeling_exaone_moe.py, configuration_exaone_moe.py __post_init__; vLLM 0.33 models/exaone_moe.py"
     qk_norm = True
     qkv_bias = False

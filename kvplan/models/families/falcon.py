@@ -67,3 +67,34 @@ class Falcon(Decoder):
         """One where attention and MLP run side by side, unless `num_ln_in_parallel_attn` (new form: 2) says two."""
         norms = self.config.optional_count("num_ln_in_parallel_attn") or 1 + self.new_decoder
         return 2 if norms == 2 or not self.config.flag("parallel_attn", default=True) else 1
+
+
+class RefinedWeb(Falcon):
+    """Falcon's files from before transformers 4.33: other names, and the 40B known by its width alone."""
+
+    model_types = ("RefinedWeb", "RefinedWebModel")
+    architectures = ("RWForCausalLM",)
+    source = "vLLM 0.33 transformers_utils/configs/falcon.py (RWConfig), models/falcon.py"
+
+    @cached_property
+    def new_decoder(self) -> bool:
+        """As stated; a width of 8192 is Falcon 40B, whose file does not say."""
+        return self.hidden_size == 8192 or super().new_decoder
+
+    @cached_property
+    def kv_heads(self) -> int:
+        """`n_head_kv`, 1 where the file does not say, in the new form; else 1 for multi-query, or one per query head."""
+        stated = self.config.optional_count("n_head_kv", "num_kv_heads") or 1
+        if self.new_decoder:
+            return stated
+        return 1 if self.config.flag("multi_query", default=True) else self.heads
+
+    @property
+    def norms_per_layer(self) -> int:
+        """Two in the new form, and where attention and MLP do not run side by side."""
+        return 2 if self.new_decoder or not self.config.flag("parallel_attn", default=False) else 1
+
+    @cached_property
+    def tied(self) -> bool:
+        """Tied unless the file says otherwise."""
+        return self.config.flag("tie_word_embeddings", default=True)

@@ -31,6 +31,11 @@ class ChatGlm(Decoder):
     architectures = ("ChatGLMModel", "ChatGLMForConditionalGeneration")
     source = "vLLM 0.33 models/chatglm.py, transformers_utils/configs/chatglm.py (the defaults)"
 
+    @cached_property
+    def unknown_parameters(self) -> str | None:
+        """GLM-4V 9B's tower is not counted."""
+        return "no rule covers the tower under vision_config" if self.config.states("vision_config") else None
+
     @property
     def qkv_bias(self) -> bool:
         """`add_qkv_bias`, or all biases."""

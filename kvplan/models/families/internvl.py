@@ -11,7 +11,7 @@ from kvplan.weights.parts import Part, embedding, norm, vector
 class InternVLVision(Tower):
     """InternViT in transformers' form: a class token, learned positions, layers with a scale on each branch."""
 
-    model_types = ("internvl_vision", "qianfan_ocr_vision")
+    model_types = ("internvl_vision", "qianfan_ocr_vision", "interns1_vision")
     source = "transformers 5.18 modeling_internvl.py, modeling_qianfan_ocr.py"
 
     @property
@@ -79,11 +79,17 @@ class InternViT(InternVLVision):
 
 
 class InternVL(Composed):
-    """InternVL 2.5 to 3.5 and Qianfan-OCR in transformers' form: patches folded, a norm, two linears."""
+    """InternVL 2.5 to 3.5, Intern-S1 and Qianfan-OCR in transformers' form: patches folded, a norm, two linears."""
 
-    model_types = ("internvl", "qianfan_ocr")
-    architectures = ("InternVLForConditionalGeneration", "QianfanOCRForConditionalGeneration")
-    source = "transformers 5.18 modeling_internvl.py, modeling_qianfan_ocr.py"
+    model_types = ("internvl", "qianfan_ocr", "interns1")
+    architectures = (
+        "InternVLForConditionalGeneration",
+        "QianfanOCRForConditionalGeneration",
+        "InternS1ForConditionalGeneration",
+    )
+    source = (
+        "transformers 5.18 modeling_internvl.py, modeling_qianfan_ocr.py; vLLM 0.33 models/interns1.py, interns1_vit.py"
+    )
 
     @cached_property
     def fixed(self) -> dict[str, str]:
@@ -126,3 +132,25 @@ class NvlmD(InternVLChat):
         yield norm("mlp1.0", self.folded, bias=True, component="projector")
         yield self.join("mlp1.1", inner, self.folded, bias=False)
         yield self.join("mlp1.3", self.hidden_size, inner, bias=False)
+
+
+class SkyworkChat(InternVLChat):
+    """Skywork-R1V: InternVL's original form."""
+
+    model_types = ("skywork_chat",)
+    architectures = ("SkyworkR1VChatModel",)
+    source = "vLLM 0.33 models/skyworkr1v.py"
+
+
+class Eagle25(InternVL):
+    """Eagle 2 and 2.5: SigLIP in the place of InternViT."""
+
+    model_types = ("eagle_2_5_vl",)
+    architectures = ("Eagle2_5_VLForConditionalGeneration",)
+    source = "vLLM 0.33 models/eagle2_5_vl.py; totals of Eagle2-1B and Eagle2-2B on the hub"
+    fixed: ClassVar[dict[str, str]] = {"vision_config": "siglip_vision_model"}
+
+    @cached_property
+    def text_key(self) -> str:
+        """`llm_config` in the older files."""
+        return "llm_config" if self.config.states("llm_config") else "text_config"

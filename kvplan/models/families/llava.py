@@ -128,3 +128,12 @@ class VipLlava(Llava):
         yield norm("projector_layernorm", self.features, bias=True, component="projector")
         yield self.join("linear_1", self.hidden_size, self.features)
         yield self.join("linear_2", self.hidden_size, self.hidden_size)
+
+
+class MiniMaxVl01(Llava):
+    """MiniMax-VL-01: CLIP and two linears in front of MiniMax-Text-01."""
+
+    model_types = ("minimax_vl_01",)
+    architectures = ("MiniMaxVL01ForConditionalGeneration",)
+    source = "vLLM 0.22 models/minimax_vl_01.py; total on the hub"
+    tie_either = False

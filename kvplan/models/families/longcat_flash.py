@@ -5,7 +5,7 @@ from functools import cached_property
 
 from kvplan.models.families.deepseek_v3 import LatentMoe
 from kvplan.weights import blocks
-from kvplan.weights.parts import Part, linear
+from kvplan.weights.parts import Part, embedding, linear, vector
 
 
 class LongcatFlash(LatentMoe):
@@ -52,3 +52,32 @@ class LongcatFlash(LatentMoe):
             bias = self.config.flag("router_bias", default=False)
             yield linear("router.classifier", rows, self.hidden_size, bias=bias, component="router", split="replicated")
             yield from blocks.experts(self.hidden_size, self.expert_size, self.experts)
+
+
+class LongcatFlashNgram(LongcatFlash):
+    """LongCat-Flash-Lite: tables of n-grams beside the token embedding, each with a projection of its own."""
+
+    model_types = ("longcat_flash_ngram",)
+    architectures = ("LongcatFlashNgramForCausalLM",)
+    source = "vLLM 0.33 models/longcat_flash_ngram.py; LongCat-Flash-Lite's published 68.5 billion"
+
+    def embedding_parts(self) -> Iterator[Part]:
+        """Return the token embedding and the n-grams': table i has 2 x i + 1 rows more than ratio x vocabulary.
+
+        Raises:
+            ConfigError: there are more tables than the hidden size has elements.
+
+        """
+        yield from super().embedding_parts()
+        if not self.config.states("ngram_vocab_size_ratio"):
+            return
+        rows = self.config.count("ngram_vocab_size_ratio") * self.vocab_size
+        tables = self.config.count("emb_split_num") * (self.config.count("emb_neighbor_num", minimum=2) - 1)
+        if tables > self.hidden_size:
+            raise self.config.fail(
+                "emb_split_num", f"and emb_neighbor_num make {tables} tables, too many to share a width."
+            )
+        width = self.hidden_size // tables
+        # 1 + 3 + 5 + ... are the square of their number.
+        yield embedding("ngram_embeddings.oe_embedder", tables * rows + tables**2, width)
+        yield vector("ngram_embeddings.oe_projection", tables, width, self.hidden_size, component="embeddings")

@@ -1,20 +1,50 @@
 """Nemotron-H and Nemotron 3: layers that each are one thing, a Mamba-2 mixer, attention, an MLP or experts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
 from kvplan.caches import LayerCache
+from kvplan.models.config import Config
 from kvplan.models.decoder import FULL, LINEAR, MoeDecoder
 from kvplan.models.hybrid import Hybrid
 from kvplan.models.mixers import Mamba2, Mixer
-from kvplan.models.spec import Layer
+from kvplan.models.spec import Layer, Moe
 from kvplan.weights import blocks
 from kvplan.weights.parts import Part, linear, norm
 
 MLP, EXPERTS = "mlp", "moe"
 _LETTERS = {"M": LINEAR, "*": FULL, "-": MLP, "E": EXPERTS}
 _WORDS = {"mamba": LINEAR, "attention": FULL} | {word: word for word in _LETTERS.values()}
+
+# What a block of Nemotron 3 Puzzle may have of its own, and the keys that are about blocks.
+_BLOCK_KEYS = {
+    "attention": frozenset(("sliding_window",)),
+    "mamba": frozenset(("ssm_state_size",)),
+    "mlp": frozenset(("intermediate_size",)),
+    "moe": frozenset(
+        (
+            "n_routed_experts",
+            "num_experts_per_tok",
+            "moe_intermediate_size",
+            "moe_shared_expert_intermediate_size",
+            "moe_latent_size",
+            "routed_scaling_factor",
+            "n_group",
+            "topk_group",
+            "norm_topk_prob",
+        )
+    ),
+}
+_PUZZLE = (
+    "block_configs",
+    "mtp_block_configs",
+    "hybrid_override_pattern",
+    "mtp_hybrid_override_pattern",
+    "layers_block_type",
+    "layer_types",
+    "num_hidden_layers",
+)
 
 
 class NemotronH(Hybrid, MoeDecoder):
@@ -158,5 +188,94 @@ class NemotronH(Hybrid, MoeDecoder):
                 parts=(*self._parts(word), *(start if i == 0 else ()), *(end if i == len(words) - 1 else ())),
             )
             for i, word in enumerate(words)
+        )
+        return step * steps
+
+
+class NemotronHPuzzle(NemotronH):
+    """Nemotron 3 Puzzle: each layer's own description, with experts, windows and states of its own."""
+
+    model_types = ("nemotron_h_puzzle",)
+    architectures = ("NemotronHPuzzleForCausalLM",)
+    source = "NVIDIA configuration_nemotron_h_puzzle.py (remote code); vLLM 0.33 models/nemotron_h.py"
+    ignored: ClassVar[dict[str, str]] = {}
+
+    @cached_property
+    def blocks(self) -> tuple["NemotronH", ...]:
+        """The file as each layer has it: the layer's values stand over the file's.
+
+        Raises:
+            ConfigError: no list of JSON objects.
+            UnsupportedArchitectureError: a layer's word or key that no rule here covers.
+
+        """
+        return self._blocks("block_configs")
+
+    def _blocks(self, key: str) -> tuple["NemotronH", ...]:
+        config, families = self.config, []
+        shared = {k: v for k, v in config.values.items() if k not in _PUZZLE}
+        for i, block in enumerate(config.items(key) or ()):
+            if not isinstance(block, Mapping) or not all(isinstance(name, str) for name in block):
+                raise config.fail(f"{key}[{i}]", "is not a JSON object.")
+            word = str(block.get("block_type"))[:60]
+            if word not in _BLOCK_KEYS:
+                raise self.refuse(f"{key}[{i}].block_type", f"is {word!r}.", f"Known are {', '.join(_BLOCK_KEYS)}.")
+            own = {name: value for name, value in block.items() if value is not None and name != "block_type"}
+            if unknown := sorted(own.keys() - _BLOCK_KEYS[word]):
+                raise self.refuse(f"{key}[{i}].{unknown[0]}", "is set.", "No rule covers it in a block of this kind.")
+            values = {**shared, **own, "layers_block_type": [word]}
+            part = Config(values, where=config.where, path=f"{config.path}{key}[{i}].", model_type="nemotron_h")
+            families.append(NemotronH(part))
+            config.read.update(part.read)
+        return tuple(families)
+
+    @cached_property
+    def layer_types(self) -> Sequence[str]:
+        """The blocks' kinds; a pattern stated beside them must agree.
+
+        Raises:
+            ConfigError: there are no blocks, or the pattern differs.
+
+        """
+        kinds = [block.layer_types[0] for block in self.blocks]
+        pattern = self._letters("hybrid_override_pattern")
+        if not kinds or (pattern and pattern != kinds):
+            raise self.config.fail("block_configs", "is empty, or does not agree with hybrid_override_pattern.")
+        self.config.overrule(*_PUZZLE, "sliding_window", "ssm_state_size", "layers_block_type", "num_hidden_layers")
+        return kinds
+
+    @cached_property
+    def moe(self) -> Moe | None:
+        """The most experts that a layer has."""
+        found = [block.moe for block in self.blocks]
+        return max((moe for moe in found if moe), key=lambda moe: moe.experts, default=None)
+
+    def caches(self, index: int) -> tuple[LayerCache, ...]:
+        """Return the state, keys and values (in the layer's window), or nothing."""
+        return self._cache_of(self.blocks[index])
+
+    def _cache_of(self, block: "NemotronH") -> tuple[LayerCache, ...]:
+        window = block.config.optional_count("sliding_window")
+        if block.layer_types[0] == FULL and window is not None:
+            return (block.sliding_window(0),)
+        return block.caches(0)
+
+    def parts(self, index: int) -> Iterator[Part]:
+        """Return the parameters of layer `index`."""
+        return self.blocks[index].parts(0)
+
+    def draft_layers(self) -> tuple[Layer, ...]:
+        """Return the next-token layers, as the file describes them, with the projections and norms of Nemotron-H."""
+        steps = self.config.count("num_nextn_predict_layers", default=0, minimum=0)
+        drafts = self._blocks("mtp_block_configs")
+        self.config.checked_count("num_nextn_predict_layers", steps * len(drafts), minimum=0)
+        hidden = self.hidden_size
+        extra = (
+            norm("draft_norms", hidden, component="draft", count=3),
+            linear("eh_proj", hidden, 2 * hidden, component="draft"),
+        )
+        step = tuple(
+            Layer(caches=self._cache_of(block), parts=(*block.parts(0), *(() if i else extra)))
+            for i, block in enumerate(drafts)
         )
         return step * steps

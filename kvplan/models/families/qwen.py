@@ -13,6 +13,11 @@ class Qwen(Decoder):
     source = "Qwen/Qwen-7B modeling_qwen.py (remote code); its 7,721,324,544 parameters"
     qkv_bias = True
 
+    @cached_property
+    def unknown_parameters(self) -> str | None:
+        """Qwen-VL's tower is not counted."""
+        return "no rule covers the tower under visual" if self.config.states("visual") else None
+
     @property
     def output_bias(self) -> bool:
         """Unless `no_bias`."""

@@ -55,3 +55,12 @@ class Qwen35Moe(Qwen35):
     architectures = ("Qwen3_5MoeForConditionalGeneration",)
     source = "transformers 5.18 modeling_qwen3_5_moe.py, configuration_qwen3_5_moe.py __post_init__"
     fixed: ClassVar[dict[str, str]] = {"vision_config": "qwen3_5_moe_vision", "text_config": "qwen3_5_moe_text"}
+
+
+class InternS2Preview(Qwen35Moe):
+    """Intern-S2 Preview and Mobius: Qwen 3.5's layers, a tower for time series, Mobius' experts in blocks of their own."""
+
+    model_types = ("intern_s2_preview", "interns2_mobius")
+    architectures = ("InternS2PreviewForConditionalGeneration", "InternS2MobiusForConditionalGeneration")
+    source = "vLLM 0.33 models/interns2_preview.py, interns2_mobius.py (the same attention and delta nets)"
+    unknown_parameters = "no rule covers its tower for time series"

@@ -47,7 +47,8 @@ def test_a_row_of_vllm_itself_is_reproduced(row):
     assert got.bytes_per_request == row["request"]
     if "blocks" in row:
         assert (got.capacity.kv_cache_blocks, got.capacity.kv_cache_tokens) == (row["blocks"], row["tokens"])
-        assert got.verdict == "fits"
+        # The rows give the cache outright, also where the weights leave no room for it on that GPU.
+        assert got.verdict in ("fits", "tight")
     else:
         assert got.verdict == "does_not_fit"
 

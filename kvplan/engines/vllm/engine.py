@@ -64,6 +64,7 @@ class Vllm(Engine):
             name: Setting(checked[name], "given") if name in checked else Setting(value, f"default of vLLM {version}")
             for name, value in preset.items()
         }
+        refusals.check_vendor(gpu)
         refusals.check(args, given=checked, model=model, parallel=parallel)
         model_dtype = find_dtype(model.dtype)
         if model_dtype.name == "float32":

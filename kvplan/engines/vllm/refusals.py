@@ -7,6 +7,7 @@ from kvplan.caches import MLA, FullAttention, LayerCache, SparseIndex
 from kvplan.dtypes import Dtype
 from kvplan.engines.base import Setting
 from kvplan.errors import SettingError
+from kvplan.gpus import GpuSpec
 from kvplan.models.spec import ModelSpec
 from kvplan.parallel import Parallelism
 
@@ -49,6 +50,20 @@ def check(args: Mapping[str, Setting], *, given: Mapping[str, Any], model: Model
                 f"divisible by tensor parallel size ({parallel.tensor}).",
                 hint="Choose a tensor-parallel size that divides the heads.",
             )
+
+
+def check_vendor(gpu: GpuSpec | None) -> None:
+    """Refuse GPUs that vLLM has no platform for (platforms/: CUDA, ROCm, XPU, TPU, CPU and plug-ins; none for Metal).
+
+    Raises:
+        SettingError: the GPU is Apple's.
+
+    """
+    if gpu is not None and gpu.vendor == "Apple":
+        raise SettingError(
+            f"vLLM does not run on {gpu.name}: it has no platform for Apple's GPUs.",
+            hint="Plan with --engine transformers or --engine textbook.",
+        )
 
 
 def attention_heads(model: ModelSpec) -> list[int]:

@@ -7,8 +7,11 @@ from typing import Any
 from kvplan.deployment import at_least
 from kvplan.errors import KvplanError
 from kvplan.plan import Plan, Remedy
+from kvplan.weights.formats import find_format
 
 _SHOWN = 4
+# Bytes of a number in the formats that are worth quantising.
+_PLAIN = {"bfloat16": 2, "float16": 2, "float32": 4, "bf16": 2, "fp16": 2, "fp32": 4}
 # Shorter contexts are offered in steps of this many tokens, and only down to the least that people serve.
 _CONTEXT_STEP, _LEAST_CONTEXT = 256, 1024
 
@@ -102,7 +105,7 @@ def _engine_settings(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _weight_formats(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if plan.deployment.quantization in ("bfloat16", "float16", "float32", "bf16", "fp16", "fp32"):
+    if plan.deployment.quantization in _PLAIN:
         for name in ("fp8", "int4"):
             yield f"--quantization {name}", {"quantization": name}
 
@@ -122,12 +125,27 @@ def _try(plan: Plan, words: str, changes: Mapping[str, Any]) -> Remedy | None:
     """Return the remedy if the plan with the changes fits, None otherwise (an engine may refuse the change)."""
     from kvplan.planner import estimate  # noqa: PLC0415  plans and remedies need each other
 
+    if _hopeless(plan, changes):
+        return None
     asked = {"context": plan.request.context_tokens, "users": plan.request.concurrent_requests}
     try:
         changed = estimate(**{**plan.deployment.arguments, **asked, **changes})
     except KvplanError:
         return None
     return Remedy(words, _effect(changed), changed) if changed.verdict == "fits" else None
+
+
+def _hopeless(plan: Plan, changes: Mapping[str, Any]) -> bool:
+    """Whether even the least that the weights can shrink to is more than the budget: such a plan need not be made."""
+    if plan.budget is None:
+        return False
+    tensor = plan.deployment.parallel.tensor
+    shrunk: int = tensor
+    whole: int = changes.get("tensor_parallel", tensor)
+    if "quantization" in changes:
+        shrunk *= int(find_format(changes["quantization"])[0].bits)
+        whole *= 8 * _PLAIN[plan.deployment.quantization]
+    return plan.budget.used_by("weights") * shrunk > plan.budget.budget_bytes * whole
 
 
 def _effect(plan: Plan) -> str:

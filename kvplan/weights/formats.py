@@ -8,7 +8,6 @@ averages over the whole file.
 import math
 import re
 from dataclasses import dataclass
-from fractions import Fraction
 
 from kvplan.errors import SettingError
 from kvplan.units import ceil_div
@@ -34,7 +33,7 @@ class WeightFormat:
         block: side of a square block that shares one float32 scale; 0: none.
         only: the components that are quantised.
         experts: the format of routed experts where it is another one.
-        spread: a published file's bytes, as shares of the figure here, at 5 % and 95 %.
+        spread: a published file's bytes at 5 % and 95 %, in thousandths of the figure here.
         average_bits: for formats known by the bits per weight of whole files: everything counts that much.
         source: where the layout is defined.
 
@@ -48,19 +47,20 @@ class WeightFormat:
     block: int = 0
     only: frozenset[Component] = _QUANTISED
     experts: "WeightFormat | None" = None
-    spread: tuple[float, float] = (1.0, 1.0)
+    spread: tuple[int, int] = (1000, 1000)
     average_bits: float | None = None
     source: str = ""
 
     def approximate_bytes(self, parameters: int) -> int:
         """Return the bytes of that many parameters where their parts are not known: all at the format's width."""
         bits = self.bits + self.group_bits / self.group if self.group else self.bits
-        return math.ceil(Fraction(self.average_bits or bits) * parameters / 8)
+        # Bits are known to four places: whole ten-thousandths keep the arithmetic in integers.
+        return ceil_div(parameters * round((self.average_bits or bits) * 10_000), 80_000)
 
     def bounds(self, size: int) -> tuple[int, int]:
         """Return the bounds of a size in this format."""
         low, high = self.spread
-        return math.floor(Fraction(low) * size), math.ceil(Fraction(high) * size)
+        return size * low // 1000, ceil_div(size * high, 1000)
 
     def part_bytes(self, part: Part, unquantised_bytes: int = 2) -> int:
         """Return the bytes of all copies of a part; `unquantised_bytes` is the width of what is left alone."""
@@ -83,7 +83,7 @@ class WeightFormat:
 # 22 Nov 2026): 8 bits 1.00 to 1.024 (next-token layers), 4 bits 1.00 to 1.18 (what stays in 16 bits differs by
 # publisher), GGUF mixes 0.95 to 1.02 above 3B parameters. gpt-oss-120b in three vLLM logs: 64.4 to 66.0 GiB, 1.06 to
 # 1.09 (padding). A later issue reads the headers; until then the interval is as wide as that.
-_EIGHT, _FOUR, _PADDED, _MIX = (0.99, 1.03), (0.99, 1.19), (0.99, 1.09), (0.94, 1.07)
+_EIGHT, _FOUR, _PADDED, _MIX = (990, 1030), (990, 1190), (990, 1090), (940, 1070)
 _EXPERTS: frozenset[Component] = frozenset({"experts"})
 # The aliases are the dialects of one width: AWQ, GPTQ and w4a16 all store 4 bits, a 16-bit scale and a 4-bit zero point.
 _FORMATS = (

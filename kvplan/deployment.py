@@ -146,7 +146,9 @@ class Deployment:
 
         `holds` never turns true again as the length grows, so the search is exact: the answer fits, one token more does not.
         """
-        limit = max(self.model.max_context_tokens or LONGEST_TRIED, context)
+        limit = self.model.max_context_tokens or LONGEST_TRIED
+        if not self.engine.refuses(self.model, context):
+            limit = max(limit, context)
         if self.holds(limit, 1, bound):
             return limit if self.model.max_context_tokens else None
         low, high = 0, limit

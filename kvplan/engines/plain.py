@@ -54,7 +54,15 @@ class SummedLayout(CacheLayout):
 
     def admits(self, cache_bytes: int, tokens: int, encoder_tokens: int) -> bool:
         """Whether the fullest moment of one request fits."""
-        return _sum(self.peaks or self.sizes, self.over_encoder, tokens, encoder_tokens) <= cache_bytes
+        return self._fullest(tokens, encoder_tokens) <= cache_bytes
+
+    def concurrency(self, cache_bytes: int, tokens: int, encoder_tokens: int) -> float:
+        """Return how many requests fit, each at its fullest moment."""
+        fullest = self._fullest(tokens, encoder_tokens)
+        return max(cache_bytes, 0) / fullest if fullest else float("inf")
+
+    def _fullest(self, tokens: int, encoder_tokens: int) -> int:
+        return _sum(self.peaks or self.sizes, self.over_encoder, tokens, encoder_tokens)
 
     def live_bytes(self, tokens: int, encoder_tokens: int) -> int:
         """Return the sum over the groups of what is really held."""

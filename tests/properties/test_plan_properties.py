@@ -210,12 +210,17 @@ def test_the_requests_that_are_said_to_fit_do(asked, context, size):
     """As many users as the concurrency says are a fit, one more is not."""
     plan = plan_of(asked, context=context, kv_cache_memory=size)
     held = plan.capacity.max_concurrency
+    batch = plan.deployment.settings.args.get("max_num_seqs")
+    most = batch.value if batch is not None and batch.value else 10**9
+    if plan.deployment.engine.refuses(asked["model"], context):
+        assert plan.verdict == "does_not_fit"
+        return
     if held is None:
-        assert plan_of(asked, context=context, kv_cache_memory=size, users=10**9).verdict == "fits"
+        assert plan_of(asked, context=context, kv_cache_memory=size, users=most).verdict == "fits"
         return
     assert held >= 0
     users = math.floor(held)
-    if users >= 2 and users < 10**9:
+    if 2 <= users <= most:
         assert plan_of(asked, context=context, kv_cache_memory=size, users=users).verdict == "fits"
     if users < 10**8:
         assert plan_of(asked, context=context, kv_cache_memory=size, users=users + 1).verdict == "does_not_fit"

@@ -103,8 +103,7 @@ class Deployment:
 
     def holds(self, context: int, requests: int, bound: Callable[[Share], int]) -> bool:
         """Whether every stage of a replica holds that many requests of `context` in the share that `bound` takes."""
-        most = self.settings.args.get("max_num_seqs")
-        if most is not None and most.value and requests > most.value:
+        if self.most_requests is not None and requests > self.most_requests:
             return False
         encoder = self.encoder_tokens(context)
         for index, layout in enumerate(self.layouts):
@@ -114,6 +113,12 @@ class Deployment:
             if requests > 1 and layout.concurrency(bound(share), context, encoder) < requests:
                 return False
         return True
+
+    @cached_property
+    def most_requests(self) -> int | None:
+        """The requests that the engine lets into one batch; None where it sets no bound."""
+        setting = self.settings.args.get(self.engine.batch_arg)
+        return setting.value if setting is not None else None
 
     def on_one_replica(self, users: int | None) -> int:
         """Return the requests that the fullest replica has of `users` at once; one where none were asked for."""

@@ -32,7 +32,7 @@ class Capacity:
         kv_cache_tokens: as this engine version prints it; None where nothing bounds it.
         max_context_tokens: the longest single request; None where nothing bounds it.
         max_concurrency: requests of the context at once; None where nothing bounds it.
-        limited_by: `weights`, `kv_cache`, `max_num_seqs` or `model`; None without a GPU.
+        limited_by: `weights`, `kv_cache`, `model` or the engine's `batch_arg` (`max_num_seqs`); None without a GPU.
         replicas: data-parallel replicas, each with this capacity.
 
     """
@@ -334,8 +334,8 @@ def _limit(deployment: Deployment, cache_bytes: int, concurrency: float | None) 
         return "weights"
     if concurrency is None:
         return "model"
-    seqs = deployment.settings.args.get("max_num_seqs")
-    return "max_num_seqs" if seqs is not None and seqs.value and concurrency > seqs.value else "kv_cache"
+    most = deployment.most_requests
+    return deployment.engine.batch_arg if most is not None and concurrency > most else "kv_cache"
 
 
 def _group(group: CacheGroup) -> dict[str, Any]:
@@ -370,9 +370,9 @@ def _reasons(plan: Plan) -> list[str]:
     if refusal:
         return [refusal]
     asked = deployment.on_one_replica(plan.request.concurrent_requests)
-    most = deployment.settings.args.get("max_num_seqs")
-    if most is not None and most.value and asked > most.value:
-        return [f"{asked:,} requests at once are more than max_num_seqs ({most.value:,}) lets into a batch."]
+    most = deployment.most_requests
+    if most is not None and asked > most:
+        return [f"{asked:,} requests at once are more than {deployment.engine.batch_arg} ({most:,}) lets into a batch."]
     where = f" on each of {deployment.parallel.data} replicas" if deployment.parallel.data > 1 else ""
     many = asked > 1
     needed = (

@@ -120,7 +120,7 @@ def _deploy(
     engine, version = find_engine(engine_name)
     group = find_gpu(gpu) if isinstance(gpu, str) else gpu
     given = dict(engine_args)
-    context = engine.check_args(given).get("decode_context_parallel_size", 1)
+    context = engine.check_args(given).get(engine.context_parallel_arg, 1)
     parallel = Parallelism(tensor=tensor, pipeline=pipeline, data=data, context=context)
     if group is not None and group.count > 1 and parallel.gpus > group.count:
         raise SettingError(
@@ -168,7 +168,7 @@ def _deploy(
 
 def _kv_dtype(asked: str, model: ModelSpec, engine: Engine) -> str:
     """Return the cache format asked for; `auto` is what the checkpoint declares where the engine follows that."""
-    if asked == "auto" and engine.name != "transformers":
+    if asked == "auto" and engine.follows_declared_cache:
         return declared_kv_dtype(model) or asked
     return asked
 

@@ -7,11 +7,9 @@ from typing import Any
 from kvplan.deployment import at_least
 from kvplan.errors import KvplanError
 from kvplan.plan import Plan, Remedy
-from kvplan.weights.formats import find_format
+from kvplan.weights.formats import PLAIN_BYTES, find_format
 
 _SHOWN = 4
-# Bytes of a number in the formats that are worth quantising.
-_PLAIN = {"bfloat16": 2, "float16": 2, "float32": 4, "bf16": 2, "fp16": 2, "fp32": 4}
 # Shorter contexts are offered in steps of this many tokens, and only down to the least that people serve.
 _CONTEXT_STEP, _LEAST_CONTEXT = 256, 1024
 
@@ -85,27 +83,20 @@ def _shorter(plan: Plan, context: int, users: int) -> int:
 
 
 def _cache_formats(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    wide = plan.deployment.settings.kv_dtype.bits > 8
-    if wide and plan.deployment.engine.name != "transformers":
+    if plan.deployment.settings.kv_dtype.bits > 8:
         yield "--kv-dtype fp8", {"kv_dtype": "fp8"}
 
 
 def _engine_settings(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    settings = plan.deployment.settings.args
-    given = plan.deployment.arguments["engine_args"]
-    users = plan.deployment.on_one_replica(plan.request.concurrent_requests)
-    for name, value, better in (
-        ("max_num_seqs", users, lambda now: now < users),
-        ("max_num_seqs", 64, lambda now: now > 64),
-        ("gpu_memory_utilization", 0.95, lambda now: now < 0.95),
-        ("enforce_eager", True, lambda now: not now),
-    ):
-        if name in settings and better(settings[name].value):
-            yield f"--engine-arg {name}={str(value).lower()}", {"engine_args": {**given, name: value}}
+    deployment = plan.deployment
+    given = deployment.arguments["engine_args"]
+    users = deployment.on_one_replica(plan.request.concurrent_requests)
+    for name, value in deployment.engine.relief(deployment.settings, users):
+        yield f"--engine-arg {name}={str(value).lower()}", {"engine_args": {**given, name: value}}
 
 
 def _weight_formats(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if plan.deployment.quantization in _PLAIN:
+    if plan.deployment.quantization in PLAIN_BYTES:
         for name in ("fp8", "int4"):
             yield f"--quantization {name}", {"quantization": name}
 
@@ -144,7 +135,7 @@ def _hopeless(plan: Plan, changes: Mapping[str, Any]) -> bool:
     whole: int = changes.get("tensor_parallel", tensor)
     if "quantization" in changes:
         shrunk *= int(find_format(changes["quantization"])[0].bits)
-        whole *= 8 * _PLAIN[plan.deployment.quantization]
+        whole *= 8 * PLAIN_BYTES[plan.deployment.quantization]
     return plan.budget.used_by("weights") * shrunk > plan.budget.budget_bytes * whole
 
 

@@ -5,7 +5,7 @@ padding, what one request reserves), `budget` how it divides a GPU. The folder i
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -264,6 +264,9 @@ class Engine(ABC):
         title: one line for `kvplan engines`.
         args: its arguments that count, by name.
         context_in_budget: whether the budget depends on the length of the request.
+        follows_declared_cache: whether `auto` takes the cache format that a checkpoint declares.
+        batch_arg: the argument that bounds the requests of one batch; empty where none does.
+        context_parallel_arg: the argument that splits positions over ranks; empty where none does.
 
     """
 
@@ -272,6 +275,9 @@ class Engine(ABC):
     title: ClassVar[str] = ""
     args: ClassVar[Mapping[str, ArgSpec]] = {}
     context_in_budget: ClassVar[bool] = False
+    follows_declared_cache: ClassVar[bool] = True
+    batch_arg: ClassVar[str] = ""
+    context_parallel_arg: ClassVar[str] = ""
 
     @abstractmethod
     def settings(
@@ -306,6 +312,20 @@ class Engine(ABC):
     def refuses(self, model: ModelSpec, context: int) -> str | None:  # noqa: ARG002
         """Return why the engine would not start for requests of this length, whatever the memory; None where it would."""
         return None
+
+    def relief(self, settings: Settings, requests: int) -> Iterator[tuple[str, Any]]:  # noqa: ARG002
+        """Yield changes of single arguments that may make so many requests fit, the smallest first."""
+        return iter(())
+
+    def with_defaults(
+        self, checked: Mapping[str, Any], preset: Mapping[str, Any] | None = None, origin: str = "default"
+    ) -> dict[str, Setting]:
+        """Return every argument with its origin: as given, else `preset`, else its own default."""
+        defaults = {name: spec.default for name, spec in self.args.items()} | dict(preset or {})
+        return {
+            name: Setting(checked[name], "given") if name in checked else Setting(value, origin)
+            for name, value in defaults.items()
+        }
 
     def check_args(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the given arguments, parsed and checked against `args`.

@@ -190,7 +190,7 @@ def _capacity(plan: Plan) -> Group:
     replicas = f" Each of {capacity.replicas} replicas holds this much." if capacity.replicas > 1 else ""
     words = {
         "kv_cache": "The cache memory is what limits it.",
-        "max_num_seqs": "max_num_seqs lets no more requests into a batch.",
+        plan.deployment.engine.batch_arg: f"{plan.deployment.engine.batch_arg} lets no more requests into a batch.",
         "model": "Nothing in the cache limits it.",
     }
     lines.append(Text(words.get(capacity.limited_by or "", "") + replicas))

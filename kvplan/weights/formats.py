@@ -155,7 +155,8 @@ _ALIASES = {
     "gptq-int8": "int8",
     "gptq_marlin": "int4",
 }
-_PLAIN = {"bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4, "float": 4}
+# Bytes of a number in the formats that are not quantised.
+PLAIN_BYTES = {"bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4, "float": 4}
 _CONTAINERS = (
     "compressed-tensors",
     "modelopt",
@@ -187,8 +188,8 @@ def find_format(name: str) -> tuple[WeightFormat, int]:
 
     """
     key = name.strip().lower()
-    if key in _PLAIN:
-        return WeightFormat(name=key, bits=8 * _PLAIN[key], source="plain numbers"), _PLAIN[key]
+    if key in PLAIN_BYTES:
+        return WeightFormat(name=key, bits=8 * PLAIN_BYTES[key], source="plain numbers"), PLAIN_BYTES[key]
     found = _BY_NAME.get(_ALIASES.get(key, key))
     if found is not None:
         return found, 2

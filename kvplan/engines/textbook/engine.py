@@ -63,11 +63,7 @@ class Textbook(Engine):
         parallel: Parallelism,  # noqa: ARG002
     ) -> Settings:
         """Return the arguments, defaults included."""
-        checked = self.check_args(given)
-        args = {
-            name: Setting(checked[name], "given") if name in checked else Setting(spec.default, "default")
-            for name, spec in self.args.items()
-        }
+        args = self.with_defaults(self.check_args(given))
         for name in ("block_tokens", "kept_layers", "max_model_len", "encoder_tokens"):
             value = args[name].value
             if value is not None and not 1 <= value <= 10**10:

@@ -16,7 +16,6 @@ from kvplan.engines.base import (
     CacheLayout,
     Engine,
     MemoryBudget,
-    Setting,
     Settings,
     Stage,
     divide,
@@ -47,6 +46,7 @@ class Transformers(Engine):
         "encoder_tokens": ArgSpec(int, "length of the encoder's input", None),
     }
     context_in_budget: ClassVar[bool] = True
+    follows_declared_cache: ClassVar[bool] = False
 
     def settings(
         self,
@@ -64,11 +64,7 @@ class Transformers(Engine):
             SettingError: a KV dtype that these caches do not have.
 
         """
-        checked = self.check_args(given)
-        args = {
-            name: Setting(checked[name], "given") if name in checked else Setting(spec.default, "default")
-            for name, spec in self.args.items()
-        }
+        args = self.with_defaults(self.check_args(given))
         for name in ("max_cache_len", "encoder_tokens"):
             if (value := args[name].value) is not None and not 1 <= value <= 10**10:
                 raise SettingError(f"transformers' {name} is {value}; a whole number of at least 1 was expected.")

@@ -1,10 +1,10 @@
 """vLLM's settings, and the way from a model's layers to its groups and budget."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from kvplan.dtypes import Dtype, find_dtype
-from kvplan.engines.base import ArgSpec, CacheLayout, Engine, MemoryBudget, Setting, Settings, Stage
+from kvplan.engines.base import ArgSpec, CacheLayout, Engine, MemoryBudget, Settings, Stage
 from kvplan.engines.vllm import budget as vllm_budget
 from kvplan.engines.vllm import defaults, refusals, states
 from kvplan.engines.vllm.departures import ignores_kv_dtype
@@ -39,6 +39,9 @@ class Vllm(Engine):
         "encoder_tokens": ArgSpec(int, "length of the encoder's input", None),
     }
 
+    batch_arg: ClassVar[str] = "max_num_seqs"
+    context_parallel_arg: ClassVar[str] = "decode_context_parallel_size"
+
     def settings(
         self,
         *,
@@ -59,11 +62,8 @@ class Vllm(Engine):
         for name in ("mamba_cache_dtype", "mamba_ssm_cache_dtype"):
             if name in checked:
                 checked[name] = states.known_state_dtype(name, checked[name])
-        preset = {name: spec.default for name, spec in self.args.items()} | _defaults(version, model, gpu, checked)
-        args = {
-            name: Setting(checked[name], "given") if name in checked else Setting(value, f"default of vLLM {version}")
-            for name, value in preset.items()
-        }
+        preset = _defaults(version, model, gpu, checked)
+        args = self.with_defaults(checked, preset, f"default of vLLM {version}")
         refusals.check_vendor(gpu)
         refusals.check(args, given=checked, model=model, parallel=parallel)
         model_dtype = find_dtype(model.dtype)
@@ -109,6 +109,18 @@ class Vllm(Engine):
             blocks_override=settings["num_gpu_blocks_override"],
             block_tokens=registry.block_tokens,
         )
+
+    def relief(self, settings: Settings, requests: int) -> Iterator[tuple[str, Any]]:
+        """Yield a batch that holds the requests, a smaller one, a larger fraction of the GPU, no CUDA graphs."""
+        seqs = settings["max_num_seqs"]
+        if seqs < requests:
+            yield "max_num_seqs", requests
+        if seqs > (few := max(64, requests)):
+            yield "max_num_seqs", few
+        if settings["gpu_memory_utilization"] < 0.95:
+            yield "gpu_memory_utilization", 0.95
+        if not settings["enforce_eager"]:
+            yield "enforce_eager", True
 
     def refuses(self, model: ModelSpec, context: int) -> str | None:
         """Refuse lengths beyond the model's own maximum (config/model.py _get_and_verify_max_len)."""

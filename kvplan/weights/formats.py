@@ -33,7 +33,7 @@ class WeightFormat:
         block: side of a square block that shares one float32 scale; 0: none.
         only: the components that are quantised.
         experts: the format of routed experts where it is another one.
-        spread: a published file's bytes at 5 % and 95 %, in thousandths of the figure here.
+        spread: the least and the most of a published file's bytes, in thousandths of the figure here.
         average_bits: for formats known by the bits per weight of whole files: everything counts that much.
         source: where the layout is defined.
 
@@ -79,10 +79,11 @@ class WeightFormat:
         return part.count * (size + (rows * unquantised_bytes if part.bias else 0))
 
 
-# How far published files are from the figures here, over the checkpoints in model_specs/ whose bytes are known (48 files,
-# 22 Nov 2026): 8 bits 1.00 to 1.024 (next-token layers), 4 bits 1.00 to 1.18 (what stays in 16 bits differs by
-# publisher), GGUF mixes 0.95 to 1.02 above 3B parameters. gpt-oss-120b in three vLLM logs: 64.4 to 66.0 GiB, 1.06 to
-# 1.09 (padding). A later issue reads the headers; until then the interval is as wide as that.
+# How far published files are from the figures here, over the 25 quantised checkpoints in model_specs/ whose bytes are
+# known (22 Nov 2026; tests/catalogue/test_checkpoints.py holds them to it): 8 bits 0.999 to 1.024 (next-token layers), 4
+# bits 1.000 to 1.183 (what stays in 16 bits differs by publisher), GGUF mixes 0.948 to 1.022 but for one model of 0.5B.
+# gpt-oss-120b in three vLLM logs: 64.4 to 66.0 GiB, 1.06 to 1.09 (padding). They were set by these files, so they are no
+# measure of others; a later issue reads the headers.
 _EIGHT, _FOUR, _PADDED, _MIX = (990, 1030), (990, 1190), (990, 1090), (940, 1070)
 _EXPERTS: frozenset[Component] = frozenset({"experts"})
 # The aliases are the dialects of one width: AWQ, GPTQ and w4a16 all store 4 bits, a 16-bit scale and a 4-bit zero point.
@@ -195,7 +196,7 @@ def find_format(name: str) -> tuple[WeightFormat, int]:
         return found, 2
     if key in _GGUF:
         return WeightFormat(
-            name=key, average_bits=_GGUF[key], source="llama.cpp tools/quantize/README.md, Llama-3.1-8B"
+            name=key, average_bits=_GGUF[key], spread=_MIX, source="llama.cpp tools/quantize/README.md, Llama-3.1-8B"
         ), 2
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*bpw", key)
     if match and 0.5 <= (bits := float(match[1])) <= 32:

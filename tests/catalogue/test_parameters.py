@@ -9,7 +9,7 @@ from kvplan.weights.parts import total
 # Where the entry's total is another one, and why.
 DIFFERENT = {
     "molmo2-8b": "the configuration at hand is a dump of the class's defaults, not the published file: 32,899,072 more",
-    "step-3.7-flash": "wrapper and language model state different widths; transformers' reading of them is 663,552 smaller",
+    "step-3.7-flash": "wrapper and language model contradict each other in the file: 663,552 more, not traced further",
     "kimi-k3": "the repository holds 84,640 more: router biases (92 x 896), which are buffers, and 2,208 not accounted for",
 }
 

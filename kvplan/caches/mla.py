@@ -18,8 +18,8 @@ class MLA(LayerCache):
         latent_dim: kv_lora_rank.
         rope_dim: qk_rope_head_dim.
         ratio: positions that share one entry (DeepSeek-V4's compressed layers); 1: each has its own.
-        heads, expanded_key_dim, expanded_value_dim: what an engine without latent attention caches instead:
-            heads x (qk_nope + qk_rope, v_head_dim).
+        heads, expanded_key_dim: query heads, and the width of a key (qk_nope + qk_rope) for engines that cache every
+            head's keys and values in full.
 
     """
 
@@ -29,7 +29,6 @@ class MLA(LayerCache):
     ratio: int = 1
     heads: int = 1
     expanded_key_dim: int = 0
-    expanded_value_dim: int = 0
 
     def token_bytes(self, dtype: Dtype) -> int:
         """Return the bytes of one entry.

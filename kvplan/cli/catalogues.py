@@ -87,6 +87,8 @@ def _print_gpu(console: "Console", entry: Entry, gpu: GpuSpec) -> None:
     console.print(f"driver total  {format_bytes(gpu.driver_bytes)}  ({measured})")
     seen = "read on a real machine" if gpu.torch_bytes_is_measured else gpu.torch_origin
     console.print(f"torch total   {format_bytes(gpu.torch_bytes)}  ({seen})")
+    if gpu.unified:
+        console.print(f"memory shared with the CPU; {gpu.usable_fraction:.0%} of it is the GPU's to use")
     if gpu.bandwidth_bytes_per_s:
         console.print(f"bandwidth     {gpu.bandwidth_bytes_per_s / 1e9:,.0f} GB/s")
     if gpu.compute_capability:

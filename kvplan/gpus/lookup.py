@@ -116,11 +116,6 @@ def candidates(name: str) -> tuple[Entry, ...]:
     return ()
 
 
-def all_gpus() -> tuple[GpuSpec, ...]:
-    """Return every GPU of the catalogue, by id."""
-    return tuple(read_gpu(GPUS.entries[gpu]) for gpu in sorted(GPUS.entries))
-
-
 def _named(name: str) -> GpuGroup | None:
     """Return one GPU by its name, a slice or share of it, or the GPUs of an instance type; None for an unknown name."""
     if match := _SLICE.fullmatch(name):

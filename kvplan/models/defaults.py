@@ -23,7 +23,6 @@ class TypeFacts:
         attribute_map: canonical key to the key that the class's files use.
         defaults: declared default of each field.
         sub_configs: key of a nested configuration to its model type.
-        maps: the kinds of model that transformers builds from it (`causal_lm`, `seq2seq_lm`, ...).
 
     """
 
@@ -31,7 +30,6 @@ class TypeFacts:
     attribute_map: Mapping[str, str]
     defaults: Mapping[str, Any]
     sub_configs: Mapping[str, str]
-    maps: tuple[str, ...]
 
 
 @cache
@@ -53,10 +51,4 @@ def type_facts(model_type: str) -> TypeFacts | None:
         attribute_map=line["attribute_map"],
         defaults=line["defaults"],
         sub_configs=line["sub_configs"],
-        maps=tuple(line["maps"]),
     )
-
-
-def known_types() -> list[str]:
-    """Return every model type with facts, sorted."""
-    return [name for line in _lines().splitlines() if (name := json.loads(line)["model_type"])]

@@ -20,7 +20,7 @@ BF16, FP32, FP8 = find_dtype("bf16"), find_dtype("fp32"), find_dtype("fp8")
 FP8_DS_MLA, Q8_0, NVFP4 = find_dtype("fp8_ds_mla"), find_dtype("q8_0"), find_dtype("nvfp4")
 
 LLAMA_3_70B = FullAttention(heads=8, key_dim=128, value_dim=128, query_heads=64)
-DEEPSEEK_V3 = MLA(latent_dim=512, rope_dim=64, heads=128, expanded_key_dim=192, expanded_value_dim=128)
+DEEPSEEK_V3 = MLA(latent_dim=512, rope_dim=64, heads=128, expanded_key_dim=192)
 MISTRAL_7B = SlidingWindow(heads=8, key_dim=128, value_dim=128, query_heads=32, window=4096)
 LLAMA_4 = ChunkedLocal(heads=8, key_dim=128, value_dim=128, query_heads=40, chunk=8192)
 WHISPER_LARGE = CrossAttention(heads=20, key_dim=64, value_dim=64)

@@ -57,7 +57,6 @@ def latents(ratio=ONE):
         ratio=ratio,
         heads=HEADS,
         expanded_key_dim=DIMS,
-        expanded_value_dim=DIMS,
     )
 
 

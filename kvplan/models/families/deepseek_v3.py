@@ -51,7 +51,6 @@ class LatentDecoder(Decoder):
             rope_dim=self.rope_dim,
             heads=self.heads_at(index),
             expanded_key_dim=self.head_dim,
-            expanded_value_dim=self.value_dim,
         )
 
     def caches(self, index: int) -> tuple[LayerCache, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, ClassVar
 
+from kvplan.models.decoder import Decoder
 from kvplan.models.encoder_decoder import EncoderDecoder, named
 from kvplan.models.families.parakeet import encoder_part
 from kvplan.models.family import Family
@@ -31,30 +32,12 @@ class CohereAsr(EncoderDecoder):
         """Untied unless the file says so."""
         return self.config.flag("tie_word_embeddings", default=False)
 
-    @cached_property
-    def layer_count(self) -> int:
-        """`num_hidden_layers`: here the decoder's."""
-        return self.config.count("num_hidden_layers")
-
-    @cached_property
-    def heads(self) -> int:
-        """`num_attention_heads`: here the decoder's."""
-        return self.config.count("num_attention_heads")
-
-    @cached_property
-    def kv_heads(self) -> int:
-        """`num_key_value_heads`, else one per query head."""
-        return self.config.optional_count("num_key_value_heads") or self.heads
-
-    @cached_property
-    def head_dim(self) -> int:
-        """Stated, else hidden size / heads."""
-        return self.config.optional_count("head_dim", minimum=0) or self._derived_head_dim()
-
-    @cached_property
-    def intermediate_size(self) -> int:
-        """Width of the decoder's MLP."""
-        return self.config.count("intermediate_size")
+    # One configuration whose plain keys are the decoder's, as the general reader has them.
+    layer_count = Decoder.layer_count
+    heads = Decoder.heads
+    kv_heads = Decoder.kv_heads
+    head_dim = Decoder.head_dim
+    intermediate_size = Decoder.intermediate_size
 
     @cached_property
     def max_context_tokens(self) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import cached_property
 
+from kvplan.models.decoder import Decoder
 from kvplan.models.encoder_decoder import EncoderDecoder, named
 from kvplan.models.towers import Tower, encoder_layer, head_width, self_attention, times
 from kvplan.weights.parts import Part, convolution, embedding, linear, norm, vector
@@ -21,20 +22,11 @@ class Moonshine(EncoderDecoder):
         """`attention_bias`; O has none."""
         return self.config.flag("attention_bias", default=False)
 
-    @cached_property
-    def layer_count(self) -> int:
-        """`decoder_num_hidden_layers`, which `num_hidden_layers` is mapped to."""
-        return self.config.count("num_hidden_layers")
-
-    @cached_property
-    def heads(self) -> int:
-        """`decoder_num_attention_heads`."""
-        return self.config.count("num_attention_heads")
-
-    @cached_property
-    def kv_heads(self) -> int:
-        """`decoder_num_key_value_heads`, else one per query head."""
-        return self.config.optional_count("num_key_value_heads") or self.heads
+    # The plain keys are mapped to the decoder's own (`decoder_num_hidden_layers`, ...).
+    layer_count = Decoder.layer_count
+    heads = Decoder.heads
+    kv_heads = Decoder.kv_heads
+    intermediate_size = Decoder.intermediate_size
 
     @cached_property
     def head_dim(self) -> int:
@@ -42,11 +34,6 @@ class Moonshine(EncoderDecoder):
         return self.config.optional_count("head_dim", minimum=0) or head_width(
             self.config, self.hidden_size, self.heads
         )
-
-    @cached_property
-    def intermediate_size(self) -> int:
-        """Width of the MLP."""
-        return self.config.count("intermediate_size")
 
     @cached_property
     def max_context_tokens(self) -> int:

@@ -1,6 +1,7 @@
 """kvplan: how much memory serving a language model takes, before you have the GPU."""
 
 from kvplan.errors import (
+    CheckpointError,
     ConfigError,
     HubError,
     HubGatedError,
@@ -23,6 +24,7 @@ from kvplan.planner import estimate
 
 __version__ = "0.1.0"
 __all__ = [
+    "CheckpointError",
     "ConfigError",
     "HubError",
     "HubGatedError",

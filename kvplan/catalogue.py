@@ -70,7 +70,13 @@ class Catalogue:
     @cached_property
     def _by_checkpoint(self) -> dict[str, tuple[str, str]]:
         texts = ((entry.id, entry.path.read_text(encoding="utf-8")) for entry in self.entries.values())
-        return {normalise(hub): (name, form) for name, text in texts for hub, form in _CHECKPOINT.findall(text)}
+        listed = [(hub, (name, form)) for name, text in texts for hub, form in _CHECKPOINT.findall(text)]
+        names: dict[str, set[tuple[str, str]]] = {}
+        for hub, found in listed:
+            names.setdefault(normalise(hub.split("/")[-1]), set()).add(found)
+        # Without its organisation a repository is found where all of that name are the same.
+        short = {name: found.pop() for name, found in names.items() if len(found) == 1}
+        return short | {normalise(hub): found for hub, found in listed}
 
     def find(self, name: str) -> Entry | None:
         """Return the entry of this id or alias, or None. Case and punctuation do not count."""
@@ -81,7 +87,7 @@ class Catalogue:
         return self.entries[entry_id] if entry_id else None
 
     def find_checkpoint(self, name: str) -> tuple[Entry, str] | None:
-        """Return the entry that lists this repository among its other checkpoints, and that checkpoint's format.
+        """Return the entry that lists this repository (its organisation may be left out) beside its own, and its format.
 
         A quantised repository is no alias: its entry's configuration is that of the unquantised model. `format` is a
         word of `--quantization`, or `native` for what the entry's own configuration describes.

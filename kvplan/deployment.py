@@ -9,6 +9,7 @@ from kvplan.engines.base import CacheLayout, Engine, MemoryBudget, Settings, Sta
 from kvplan.gpus import GpuGroup
 from kvplan.models.spec import ModelSpec
 from kvplan.parallel import Parallelism
+from kvplan.weights.agreement import Agreement
 
 # Where nothing in a model bounds the length, sequences up to this one are tried: the longest that any model states
 # (Llama 4 Scout, 10,485,760).
@@ -31,6 +32,7 @@ class Deployment:
     Attributes:
         model, group, engine, settings, parallel: what was asked for; no group: sizes only.
         quantization: the name of the weight format planned for.
+        checkpoint: what the sources at hand say of the whole checkpoint.
         kv_cache_memory: bytes of cache per GPU given outright; None: the budget decides.
         stages, layouts: one of each per pipeline stage.
         arguments: of the call that asked for it, by `kvplan.estimate`'s names, so that a variant can be asked for.
@@ -43,6 +45,7 @@ class Deployment:
     settings: Settings
     parallel: Parallelism
     quantization: str
+    checkpoint: Agreement
     kv_cache_memory: int | None
     stages: tuple[Stage, ...]
     layouts: tuple[CacheLayout, ...]
@@ -62,7 +65,7 @@ class Deployment:
 
     def _budget(self, index: int, context: int) -> MemoryBudget | None:
         stage = self.stages[index]
-        if self.group is None or stage.weights_bytes is None:
+        if self.group is None or stage.weights is None:
             return None
         return self.engine.budget(
             model=self.model,

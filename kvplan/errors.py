@@ -7,6 +7,7 @@ KvplanError                     every error of kvplan (exit code 2 unless said o
 │   └── UnknownEngineError
 ├── SettingError                an engine argument, option or size that cannot be meant
 ├── ConfigError                 a model configuration that contradicts itself or is broken
+├── CheckpointError             weight files that are broken, incomplete or contradict each other
 ├── UnsupportedArchitectureError  a configuration that no rule with a source establishes
 ├── SpecError                   a spec file of the catalogue that is not valid
 └── HubError                    the hub did not give the file
@@ -64,6 +65,10 @@ class SettingError(KvplanError):
 
 class ConfigError(KvplanError):
     """A model configuration that is broken or contradicts itself; names the key."""
+
+
+class CheckpointError(KvplanError):
+    """Weight files that are broken, incomplete or contradict each other; names the file."""
 
 
 class UnsupportedArchitectureError(KvplanError):

@@ -10,6 +10,7 @@ from kvplan.deployment import Deployment, at_least, at_most, planned
 from kvplan.engines.base import CacheGroup, CacheLayout, MemoryBudget
 from kvplan.models.spec import Note
 from kvplan.units import format_bytes
+from kvplan.weights.figure import Weights
 
 SCHEMA = "kvplan.plan/1"
 Verdict = Literal["fits", "tight", "does_not_fit", "unknown"]
@@ -86,6 +87,11 @@ class Plan:
         """The cache layout of the deciding GPU."""
         return self.deployment.layouts[self.stage]
 
+    @property
+    def weights(self) -> Weights | None:
+        """What the deciding GPU loads; None where no source says."""
+        return self.deployment.stages[self.stage].weights
+
     @cached_property
     def budget(self) -> MemoryBudget | None:
         """How the deciding GPU is divided; None without a GPU or where the weights are unknown."""
@@ -152,6 +158,7 @@ class Plan:
             notes.append(
                 Note(f"{deployment.parallel.gpus} of the {deployment.group.count} GPUs are used", "the parallel sizes")
             )
+        notes += _disagreements(deployment)
         limit = deployment.model.max_context_tokens
         if limit and self.request.context_tokens > limit:
             notes.append(
@@ -192,6 +199,7 @@ class Plan:
                 "concurrent_requests": self.request.concurrent_requests,
             },
             "memory": self._memory(),
+            "weights": self._weights(),
             "cache": {
                 "dtype": deployment.settings.kv_dtype.name,
                 "block_tokens": layout.block_tokens,
@@ -215,6 +223,27 @@ class Plan:
             "assumptions": [{"text": note.text, "source": note.source} for note in self.assumptions],
         }
 
+    def _weights(self) -> dict[str, Any] | None:
+        """Return what the weights' figure is made of; None where no source says."""
+        weights, checkpoint = self.weights, self.deployment.checkpoint
+        if weights is None:
+            return None
+        return {
+            "origin": weights.origin,
+            "format": weights.scheme,
+            "items": [
+                {"name": item.name, "bytes": item.bytes, "formula": item.formula, "source": item.source}
+                for item in weights.items
+            ],
+            "by_component": dict(weights.by_component),
+            "stages": [stage.weights.bytes if stage.weights else None for stage in self.deployment.stages],
+            "checkpoint_bytes": checkpoint.best.bytes if checkpoint.best else None,
+            "differences": [
+                {"origin": figure.origin, "bytes": figure.bytes, "relative": round(relative, 6)}
+                for figure, relative in checkpoint.differences
+            ],
+        }
+
     def _memory(self) -> dict[str, int | None]:
         budget, cache = self.budget, self.kv_cache_bytes
         if budget is None:
@@ -222,7 +251,7 @@ class Plan:
             return {
                 "total_bytes": group.gpu.driver_bytes if group else None,
                 "budget_bytes": None,
-                "weights_bytes": self.deployment.stages[self.stage].weights_bytes,
+                "weights_bytes": None if self.weights is None else self.weights.bytes,
                 "activation_bytes": None,
                 "cuda_graph_bytes": None,
                 "runtime_bytes": None,
@@ -270,6 +299,29 @@ class Remedy:
                 "max_concurrency": capacity.max_concurrency,
             },
         }
+
+
+# Differences between sources below this are headers, alignment and rounded figures.
+_TOLD_FROM = 0.005
+
+
+def _disagreements(deployment: Deployment) -> Iterator[Note]:
+    """Yield where the sources of the weights' size differ, and what the files say of themselves."""
+    checkpoint, model = deployment.checkpoint, deployment.model
+    for figure, relative in checkpoint.differences:
+        if checkpoint.best is not None and abs(relative) >= _TOLD_FROM:
+            best = checkpoint.best
+            yield Note(
+                f"The {figure.origin} comes to {format_bytes(figure.bytes)} of weights, {relative:+.1%} from "
+                f"{format_bytes(best.bytes)} by {best.origin}, which counts",
+                figure.source,
+            )
+    if model.checkpoint is not None:
+        for text in model.checkpoint.notes:
+            yield Note(text, model.checkpoint.source)
+        for left in model.checkpoint.left_out:
+            size = f" ({format_bytes(left.bytes)})" if left.bytes is not None else ""
+            yield Note(f"{left.what}{size} is not counted: {left.why}", model.checkpoint.source)
 
 
 def make_plan(deployment: Deployment, context: int, users: int | None) -> Plan:
@@ -360,7 +412,7 @@ def _reasons(plan: Plan) -> list[str]:
     if plan.kv_cache_bytes is None or interval is None:
         if deployment.group is None:
             return [*cacheless, "No GPU was named, so there are sizes but no verdict."]
-        why = deployment.stages[plan.stage].weights_formula
+        why = deployment.stages[plan.stage].unknown_weights
         return [*cacheless, f"The weights are unknown ({why}), so what is left for the cache is too."]
     if budget is not None and budget.kv_cache_bytes < 0 and deployment.kv_cache_memory is None:
         return [*cacheless, _no_room(budget)]

@@ -1,23 +1,31 @@
 """ModelSpec + engine settings + GpuSpec to Plan: the one path that every command takes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from os import PathLike
-from typing import Any
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
 
+from kvplan.additions import Draft, adapter_items, draft_item, find_draft, read_adapters, with_draft
 from kvplan.deployment import Deployment
 from kvplan.engines import find_engine
-from kvplan.engines.base import Engine, Stage
+from kvplan.engines.base import Engine, Settings, Stage
 from kvplan.errors import SettingError
-from kvplan.gpus import GpuGroup, find_gpu
+from kvplan.gpus import GpuGroup, GpuSpec, find_gpu
 from kvplan.models.source import load_model
 from kvplan.models.spec import ModelSpec
 from kvplan.parallel import Parallelism
 from kvplan.plan import Plan, make_plan
-from kvplan.units import ceil_div, parse_size
-from kvplan.weights.checkpoint import declared_kv_dtype, weight_format
-from kvplan.weights.formats import WeightFormat
-from kvplan.weights.ranks import rank_bytes, stage_parts
+from kvplan.units import parse_size
+from kvplan.weights.agreement import agreement
+from kvplan.weights.checkpoint import declared_kv_dtype, weight_scheme
+from kvplan.weights.figure import WeightItem
+from kvplan.weights.ranks import Ranks
+from kvplan.weights.scheme import Scheme
+from kvplan.weights.stage import stage_weights
+
+if TYPE_CHECKING:
+    from kvplan.checkpoints.adapters import Adapter
 
 # A model that states no longest sequence is planned for one of this length where none is given.
 _CONTEXT_WHERE_UNBOUNDED = 8192
@@ -37,6 +45,8 @@ def estimate(
     kv_dtype: str = "auto",
     kv_cache_memory: int | str | None = None,
     engine_args: Mapping[str, Any] | None = None,
+    draft: str | None = None,
+    adapters: Sequence[str | PathLike[str]] = (),
 ) -> Plan:
     """Return the plan for serving a model.
 
@@ -53,13 +63,15 @@ def estimate(
         kv_dtype: format of the cache; `auto`: what the checkpoint declares, else the model's own.
         kv_cache_memory: bytes of cache per GPU (or a size such as `10GiB`), instead of a budget.
         engine_args: the engine's own settings, by its own names.
+        draft: a draft model for speculation (as `model`), or `mtp` for the model's own next-token layers.
+        adapters: folders or hub ids of LoRA adapters that are served beside the model.
 
     Raises:
         KvplanError: a name, path, setting or configuration that cannot be meant (see `kvplan.errors`); that a model
             does not fit is a verdict, not an error.
 
     """
-    _check_kinds(gpu, engine, quantization, kv_dtype, engine_args)
+    _check_kinds(gpu, engine, quantization, kv_dtype, engine_args, draft)
     spec = model if isinstance(model, ModelSpec) else load_model(model)
     deployment = _deploy(
         spec,
@@ -72,6 +84,8 @@ def estimate(
         kv_dtype,
         kv_cache_memory,
         _pairs(engine_args) if engine_args else (),
+        draft,
+        _names(adapters),
     )
     if context is None:
         context = spec.max_context_tokens or _CONTEXT_WHERE_UNBOUNDED
@@ -89,7 +103,15 @@ def _pairs(engine_args: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(engine_args.items()))
 
 
-def _check_kinds(gpu: Any, engine: Any, quantization: Any, kv_dtype: Any, engine_args: Any) -> None:
+def _names(adapters: Any) -> tuple[str, ...]:
+    if isinstance(adapters, str | PathLike) or not isinstance(adapters, Sequence):
+        raise SettingError(f"adapters is {adapters!r}; a list of folders or hub ids was expected.")
+    if not all(isinstance(name, str | PathLike) and str(name).strip() for name in adapters):
+        raise SettingError(f"adapters is {list(adapters)!r}; a list of folders or hub ids was expected.")
+    return tuple(str(fspath(name)) for name in adapters)
+
+
+def _check_kinds(gpu: Any, engine: Any, quantization: Any, kv_dtype: Any, engine_args: Any, draft: Any) -> None:
     """Refuse arguments of a kind that cannot be meant, so that a script's slip is named where it happens."""
     for name, value, kinds in (
         ("gpu", gpu, (str, GpuGroup, type(None))),
@@ -97,6 +119,7 @@ def _check_kinds(gpu: Any, engine: Any, quantization: Any, kv_dtype: Any, engine
         ("quantization", quantization, (str, type(None))),
         ("kv_dtype", kv_dtype, (str,)),
         ("engine_args", engine_args, (Mapping, type(None))),
+        ("draft", draft, (str, type(None))),
     ):
         if not isinstance(value, kinds):
             words = {"engine_args": "a mapping", "gpu": "a name"}.get(name, "a text")
@@ -115,6 +138,8 @@ def _deploy(
     kv_dtype: str,
     kv_cache_memory: int | str | None,
     engine_args: tuple[tuple[str, Any], ...],
+    draft_name: str | None,
+    adapter_names: tuple[str, ...],
 ) -> Deployment:
     """Return the deployment; the same arguments give the same one, so that many requests on it are cheap."""
     engine, version = find_engine(engine_name)
@@ -136,19 +161,36 @@ def _deploy(
         gpu=device,
         parallel=parallel,
     )
-    form = weight_format(model, quantization, settings.model_dtype)
-    stages = tuple(_stages(model, parallel, form))
+    draft = find_draft(draft_name, model) if draft_name is not None else None
+    if draft is not None and pipeline > 1:
+        raise SettingError(
+            "A draft over several pipeline stages is not planned yet.", hint="Use --pipeline-parallel 1 with --draft."
+        )
+    scheme, as_published = weight_scheme(model, quantization, settings.model_dtype)
+    loads = Loads(
+        engine=engine,
+        parallel=parallel,
+        settings=settings,
+        gpu=device,
+        scheme=scheme,
+        as_published=as_published,
+        draft=draft,
+        adapters=read_adapters(adapter_names),
+    )
+    stages = tuple(_stages(model, loads))
+    laid_out = with_draft(model, draft)
     return Deployment(
         model=model,
         group=group,
         engine=engine,
         settings=settings,
         parallel=parallel,
-        quantization=form[0].name if form else "unknown",
+        quantization=loads.scheme.name if loads.scheme else "unknown",
+        checkpoint=agreement(model, loads.scheme, as_published=loads.as_published),
         kv_cache_memory=_memory(kv_cache_memory),
         stages=stages,
         layouts=tuple(
-            engine.layout(model=model, stage=stage, parallel=parallel, settings=settings, gpu=device)
+            engine.layout(model=laid_out, stage=stage, parallel=parallel, settings=settings, gpu=device)
             for stage in stages
         ),
         arguments={
@@ -162,6 +204,8 @@ def _deploy(
             "kv_dtype": kv_dtype,
             "kv_cache_memory": kv_cache_memory,
             "engine_args": given,
+            "draft": draft_name,
+            "adapters": adapter_names,
         },
     )
 
@@ -182,43 +226,58 @@ def _memory(size: int | str | None) -> int | None:
     return size
 
 
-def _stages(model: ModelSpec, parallel: Parallelism, form: tuple[WeightFormat, int] | None) -> list[Stage]:
-    stages = []
+@dataclass(frozen=True, kw_only=True)
+class Loads:
+    """What decides the weights of a stage: how they are stored and spread, and what is loaded beside them."""
+
+    engine: Engine
+    parallel: Parallelism
+    settings: Settings
+    gpu: GpuSpec | None
+    scheme: Scheme | None
+    as_published: bool
+    draft: Draft | None
+    adapters: tuple["Adapter", ...]
+
+
+def _stages(model: ModelSpec, loads: Loads) -> Iterator[Stage]:
+    parallel = loads.parallel
+    ranks = loads.engine.ranks(model=model, parallel=parallel, settings=loads.settings)
     for index, layers in enumerate(parallel.stages(len(model.layers))):
-        size, formula = _weights(model, layers, parallel, form)
-        low, high = form[0].bounds(size) if form is not None and size is not None else (0, 0)
-        stages.append(
-            Stage(
-                index=index,
-                layers=tuple(model.layers[i] for i in layers),
-                weights_bytes=size,
-                weights_low=low,
-                weights_high=high,
-                weights_formula=formula,
-            )
+        last = layers.stop == len(model.layers)
+        weights = stage_weights(
+            model,
+            layers,
+            loads.scheme,
+            ranks,
+            as_published=loads.as_published,
+            extras=_beside(model, layers, ranks, loads, last=last),
+            spread=loads.engine.weights_spread,
         )
-    return stages
+        drafted = loads.draft.layers if loads.draft is not None and last else ()
+        yield Stage(
+            index=index,
+            layers=(*(model.layers[i] for i in layers), *drafted),
+            weights=weights,
+            unknown_weights="" if weights else _why_unknown(model, loads.scheme),
+        )
 
 
-def _weights(
-    model: ModelSpec, layers: range, parallel: Parallelism, form: tuple[WeightFormat, int] | None
-) -> tuple[int | None, str]:
-    """Return the weights of a stage's fullest rank and how they come about; None and why where they are unknown."""
-    if form is None:
+def _beside(model: ModelSpec, layers: range, ranks: Ranks, loads: Loads, *, last: bool) -> Iterator[WeightItem]:
+    """Yield what a stage loads beside the stored weights: the engine's own tables, the draft, the adapters."""
+    engine, settings = loads.engine, loads.settings
+    if loads.scheme is not None and model.unknown_parameters is None:
+        yield from engine.loading(
+            model=model, layers=layers, scheme=loads.scheme, ranks=ranks, settings=settings, gpu=loads.gpu
+        )
+    if loads.draft is not None and last:
+        yield draft_item(loads.draft, model, loads.scheme, ranks, settings)
+    yield from adapter_items(loads.adapters, engine, model, layers, ranks, settings)
+
+
+def _why_unknown(model: ModelSpec, scheme: Scheme | None) -> str:
+    if scheme is None:
         section = model.quantization or {}
         method = str(section.get("quant_algo") or section.get("quant_method"))[:40]
-        return (
-            None,
-            f"quantization_config {method!r} states no width that kvplan understands; name one with --quantization",
-        )
-    if model.parameters is None:
-        return None, model.unknown_parameters or ""
-    weight_format, plain_bytes = form
-    ranks = parallel.tensor * parallel.pipeline
-    over = f" in {weight_format.name}{f', over {ranks} ranks' if ranks > 1 else ''}"
-    if model.unknown_parameters is None:
-        size = rank_bytes(stage_parts(model, layers), weight_format, plain_bytes, parallel.tensor)
-        return size, f"{model.parameters:,} parameters{over}"
-    # A published total stands in where no rule counts the parts: an even split, as first order.
-    size = ceil_div(weight_format.approximate_bytes(model.parameters), ranks)
-    return size, f"{model.parameters:,} parameters (published total){over}"
+        return f"quantization_config {method!r} states no width that kvplan understands; name one with --quantization"
+    return model.unknown_parameters or ""

@@ -11,7 +11,8 @@ import pytest
 import kvplan
 
 NAMES = {
-    "ConfigError", "HubError", "HubGatedError", "HubNotFoundError", "HubOfflineError", "KvplanError", "ModelSpec", "Plan",
+    "CheckpointError", "ConfigError", "HubError", "HubGatedError", "HubNotFoundError", "HubOfflineError", "KvplanError",
+    "ModelSpec", "Plan",
     "SettingError", "SpecError", "UnknownEngineError", "UnknownGpuError", "UnknownModelError", "UnknownNameError",
     "UnsupportedArchitectureError", "engines", "estimate", "gpus", "load_model", "models",
 }  # fmt: skip
@@ -28,11 +29,14 @@ SIGNATURE = {
     "kv_dtype": "auto",
     "kv_cache_memory": None,
     "engine_args": None,
+    "draft": None,  # this and the next are beyond the contract
+    "adapters": (),
 }
 # The contract's keys, section by section.
 DOCUMENT = {
     "schema", "verdict", "model", "gpu", "engine", "parallel", "request", "memory", "cache", "capacity", "interval",
     "reasons", "remedies", "assumptions",
+    "weights",  # beyond the contract: what the weights' figure is made of
 }  # fmt: skip
 SECTIONS = {
     "model": {"id", "source", "model_type", "parameters", "layers", "max_context_tokens"},
@@ -51,6 +55,7 @@ SECTIONS = {
         "kv_cache_blocks", "kv_cache_tokens", "max_context_tokens", "max_concurrency", "limited_by", "replicas",
     },
     "interval": {"kv_cache_tokens", "max_context_tokens", "max_concurrency"},
+    "weights": {"origin", "format", "items", "by_component", "stages", "checkpoint_bytes", "differences"},
 }  # fmt: skip
 # What kvplan says beyond the contract; nothing else may appear unnoticed.
 BEYOND = {"model": {"parameters_by_component"}, "capacity": {"sessions"}}

@@ -30,6 +30,8 @@ def estimate(
     kv_dtype: options.KvDtypeOption = "auto",
     kv_cache_memory: options.KvMemoryOption = None,
     engine_arg: options.EngineArgOption = None,
+    draft: options.DraftOption = None,
+    adapter: options.AdapterOption = None,
     as_json: options.JsonOption = False,
     explain: Annotated[bool, typer.Option("--explain", help="Derive each figure: formula, numbers, source.")] = False,
 ) -> None:
@@ -52,6 +54,8 @@ def estimate(
         kv_dtype=kv_dtype,
         kv_cache_memory=kv_cache_memory,
         engine_args=options.engine_args(engine_arg),
+        draft=draft,
+        adapters=adapter or (),
     )
     if as_json:
         output.print_json(plan.to_dict() | ({"derivations": output.derivations(plan)} if explain else {}))

@@ -8,7 +8,12 @@ from kvplan.errors import SettingError
 from kvplan.units import parse_tokens
 
 ModelOption = Annotated[
-    str, typer.Option("--model", "-m", help="Catalogue name (llama-3-70b), hub id (org/name) or path to a config.json.")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Catalogue name (llama-3-70b), hub id (org/name), config.json, folder, .safetensors or .gguf.",
+    ),
 ]
 GpuOption = Annotated[
     str | None,
@@ -37,6 +42,12 @@ KvMemoryOption = Annotated[
 ]
 EngineArgOption = Annotated[
     list[str] | None, typer.Option("--engine-arg", "-a", help="The engine's own flag, NAME=VALUE; repeatable.")
+]
+DraftOption = Annotated[
+    str | None, typer.Option("--draft", help="Draft model for speculation, or mtp: the model's own next-token layers.")
+]
+AdapterOption = Annotated[
+    list[str] | None, typer.Option("--adapter", help="LoRA adapter served beside it: folder or hub id; repeatable.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 

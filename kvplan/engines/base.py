@@ -7,7 +7,7 @@ padding, what one request reserves), `budget` how it divides a GPU. The folder i
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kvplan.dtypes import Dtype
 from kvplan.errors import SettingError
@@ -15,6 +15,12 @@ from kvplan.gpus import GpuSpec
 from kvplan.models.spec import Layer, ModelSpec, Note
 from kvplan.parallel import Parallelism
 from kvplan.units import parse_size
+from kvplan.weights.figure import WeightItem, Weights
+from kvplan.weights.ranks import Ranks
+from kvplan.weights.scheme import Scheme
+
+if TYPE_CHECKING:
+    from kvplan.checkpoints.adapters import Adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,18 +222,15 @@ class Stage:
     Attributes:
         index: of the stage.
         layers: its layers, whole (not yet split over tensor-parallel ranks).
-        weights_bytes: of the fullest rank; None where they are unknown.
-        weights_low, weights_high: their bounds; equal where the format is plain numbers.
-        weights_formula: how they come about, in figures.
+        weights: what the fullest rank loads; None where no source says.
+        unknown_weights: why no source says.
 
     """
 
     index: int
     layers: tuple[Layer, ...]
-    weights_bytes: int | None
-    weights_low: int = 0
-    weights_high: int = 0
-    weights_formula: str = ""
+    weights: Weights | None
+    unknown_weights: str = ""
 
 
 class Size(int):
@@ -235,14 +238,17 @@ class Size(int):
 
 
 def weights_item(stage: Stage) -> BudgetItem:
-    """Return the weights of a stage's fullest rank, with the bounds of their format."""
+    """Return the weights of a stage's fullest rank, which are known, with their bounds."""
+    weights = stage.weights
+    if weights is None:
+        return exact("weights", 0, stage.unknown_weights, "nothing says")
     return BudgetItem(
         name="weights",
-        bytes=stage.weights_bytes or 0,
-        low=stage.weights_low,
-        high=stage.weights_high,
-        formula=stage.weights_formula,
-        source="parameters x bytes of their format (kvplan/weights/formats.py)",
+        bytes=weights.bytes,
+        low=weights.low,
+        high=weights.high,
+        formula=weights.formula,
+        source=weights.items[0].source,
     )
 
 
@@ -266,6 +272,7 @@ class Engine(ABC):
         context_in_budget: whether the budget depends on the length of the request.
         follows_declared_cache: whether `auto` takes the cache format that a checkpoint declares.
         batch_arg: the argument that bounds the requests of one batch; empty where none does.
+        weights_spread: the least and the most of the weights that the engine logs, in thousandths of the figure here.
         context_parallel_arg: the argument that splits positions over ranks; empty where none does.
 
     """
@@ -278,6 +285,7 @@ class Engine(ABC):
     follows_declared_cache: ClassVar[bool] = True
     batch_arg: ClassVar[str] = ""
     context_parallel_arg: ClassVar[str] = ""
+    weights_spread: ClassVar[tuple[int, int]] = (1000, 1000)
 
     @abstractmethod
     def settings(
@@ -307,7 +315,36 @@ class Engine(ABC):
     def budget(
         self, *, model: ModelSpec, stage: Stage, parallel: Parallelism, settings: Settings, gpu: GpuSpec, context: int
     ) -> MemoryBudget:
-        """Return how the engine divides the GPU of a stage's fullest rank; `stage.weights_bytes` is known."""
+        """Return how the engine divides the GPU of a stage's fullest rank; `stage.weights` is known."""
+
+    def ranks(self, *, model: ModelSpec, parallel: Parallelism, settings: Settings) -> Ranks:  # noqa: ARG002
+        """Return how the engine spreads the weights of a replica over its ranks."""
+        return Ranks(tensor=parallel.tensor, expert_pieces=parallel.tensor)
+
+    def loading(
+        self,
+        *,
+        model: ModelSpec,  # noqa: ARG002
+        layers: range,  # noqa: ARG002
+        scheme: Scheme,  # noqa: ARG002
+        ranks: Ranks,  # noqa: ARG002
+        settings: Settings,  # noqa: ARG002
+        gpu: GpuSpec | None,  # noqa: ARG002
+    ) -> tuple[WeightItem, ...]:
+        """Return what loading the weights of a stage's fullest rank takes beside them: tables, copies, padding, rounding."""
+        return ()
+
+    def adapter_slots(
+        self,
+        *,
+        model: ModelSpec,  # noqa: ARG002
+        layers: range,  # noqa: ARG002
+        ranks: Ranks,  # noqa: ARG002
+        settings: Settings,  # noqa: ARG002
+        adapters: Sequence["Adapter"],  # noqa: ARG002
+    ) -> WeightItem | None:
+        """Return the memory that the engine sets aside for adapters on one rank; None: it loads each as it is."""
+        return None
 
     def refuses(self, model: ModelSpec, context: int) -> str | None:  # noqa: ARG002
         """Return why the engine would not start for requests of this length, whatever the memory; None where it would."""

@@ -9,6 +9,32 @@ from kvplan.models.config import Config
 from kvplan.models.family import family_of
 from kvplan.models.spec import ModelSpec
 
+# What ModelOpt writes beside the configuration of a model that it quantised.
+QUANTISATION_FILE = "hf_quant_config.json"
+_SECTIONS = ("quantization_config", "compression_config")
+
+
+def lacks_quantisation(values: Any) -> bool:
+    """Whether a configuration may have its quantisation in ModelOpt's file: it has no section, or one of ModelOpt's."""
+    if not isinstance(values, Mapping):
+        return False
+    nested = (values, *(part for part in values.values() if isinstance(part, Mapping)))
+    sections = [part[key] for part in nested for key in _SECTIONS if isinstance(part.get(key), Mapping)]
+    return all("modelopt" in str(section.get("quant_method", "modelopt")) for section in sections)
+
+
+def with_quantisation(values: Mapping[str, Any], beside: Any) -> dict[str, Any]:
+    """Return a configuration with what ModelOpt's file says put under what its own section says.
+
+    Source: vLLM 0.33 transformers_utils/config.py get_hf_quant_config: the file stands in where there is no section.
+    """
+    stated = beside.get("quantization") if isinstance(beside, Mapping) else None
+    if not isinstance(stated, Mapping):
+        return dict(values)
+    own = values.get("quantization_config")
+    section = {"quant_method": "modelopt", **stated, **(own if isinstance(own, Mapping) else {})}
+    return {**values, "quantization_config": section}
+
 
 def read_config(values: Any, *, spec_id: str, source: str, where: str = "config.json") -> ModelSpec:
     """Return the model that a configuration describes. Nothing in it is executed: `auto_map` is ignored.

@@ -6,7 +6,7 @@ the reference kernels whatever the model's own format (engines may keep another:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from kvplan.caches import LayerCache, RecurrentState, StateTensor
@@ -135,15 +135,19 @@ class Mamba2:
 
     def parts(self) -> Iterator[Part]:
         """Return in_proj to gate, conv channels and dt; conv; A, D, dt_bias; gated norm; out_proj."""
-        channels = self.inner + self.groups_width
+        width = self.groups_width
         output_bias = self.bias if self.output_bias is None else self.output_bias
-        yield linear("in_proj", self.inner + channels + self.heads, self.hidden, bias=self.bias, component="mixer")
-        yield convolution("conv1d", channels, 1, self.taps, bias=self.conv_bias, component="mixer")
+        yield linear("in_proj", 2 * self.inner + self.heads, self.hidden, bias=self.bias, component="mixer")
+        yield linear("in_proj.groups", width, self.hidden, bias=self.bias, component="mixer", units=self.groups)
+        # B and C of a group stay whole: a single group's are on every rank (vLLM 0.33 mamba_mixer2.py).
+        yield convolution("conv1d", self.inner, 1, self.taps, bias=self.conv_bias, component="mixer")
+        shared = convolution("conv1d.groups", width, 1, self.taps, bias=self.conv_bias, component="mixer")
+        yield replace(shared, units=self.groups)
         yield vector("A_log", self.heads, component="mixer", split="column")
         yield vector("D", self.heads, component="mixer", split="column")
         yield vector("dt_bias", self.heads, component="mixer", split="column")
         if self.gated_norm:
-            yield norm("norm", self.inner, component="mixer")
+            yield vector("norm", self.inner, component="mixer", split="column")
         yield linear("out_proj", self.hidden, self.inner, bias=output_bias, component="mixer", split="row")
 
 

@@ -11,12 +11,20 @@ from typing import Any
 
 from kvplan.catalogue import MODELS, normalise
 from kvplan.errors import ConfigError, UnknownModelError
-from kvplan.models.hugging_face import read_catalogue_entry, read_config
+from kvplan.models.hugging_face import (
+    QUANTISATION_FILE,
+    lacks_quantisation,
+    read_catalogue_entry,
+    read_config,
+    with_quantisation,
+)
 from kvplan.models.spec import ModelSpec
 
 # The largest published configuration is under 2 MB (quantised layers listed one by one); a file beyond this is not one.
 MAX_CONFIG_BYTES = 16 * 2**20
 _LONGEST_NAME = 200
+# A GGUF file in a repository: `org/name:file.gguf`, `org/name/file.gguf`.
+_HUB_GGUF = re.compile(r"[\w.-]+/[\w.-]+(?:@[^:]+)?[:/][^:]+\.gguf")
 
 
 def load_model(source: str | PathLike[str]) -> ModelSpec:
@@ -24,24 +32,24 @@ def load_model(source: str | PathLike[str]) -> ModelSpec:
 
     Args:
         source: a catalogue name or alias (`llama-3-70b`), a hub id (`org/name`), a `.json` file that holds a
-            configuration, or a folder with a `config.json`.
+            configuration, a folder with a `config.json`, a `.safetensors` file beside one, or a `.gguf` file (also
+            `org/name:file.gguf` on the hub). Weight files count by their headers.
 
     Raises:
         UnknownModelError: nothing has this name; carries the nearest ones.
         ConfigError: the configuration is broken or contradicts itself.
+        CheckpointError: the weight files are broken, incomplete or contradict each other.
         UnsupportedArchitectureError: no rule with a source establishes what it caches.
         HubError: the hub did not give the configuration.
 
     """
     text = os.fspath(source) if isinstance(source, str | os.PathLike) else repr(source)
-    if text.endswith((".gguf", ".safetensors")):
-        raise UnknownModelError(
-            f"{text} is a file of weights, which kvplan does not read yet.",
-            hint="Give the config.json of the model, its folder, or its name in the catalogue (`kvplan models`).",
-        )
     if not isinstance(source, str | os.PathLike) or not isinstance(text, str) or not text.strip() or "\0" in text:
         raise UnknownModelError(f"{text!r} is not a model's name or path.", hint="See `kvplan models`.")
-    if text.endswith(".json") or _is_folder(text) or text.startswith((".", "/", "~")):
+    is_file = text.endswith((".json", ".gguf", ".safetensors"))
+    if _HUB_GGUF.fullmatch(text) and not os.path.exists(text):  # noqa: PTH110  as below
+        return _from_hub_gguf(text)
+    if is_file or _is_folder(text) or text.startswith((".", "/", "~")):
         return _from_path(Path(os.path.expanduser(text)))  # noqa: PTH111  Path's own raises for a user there is not
     return _from_name(text)
 
@@ -56,19 +64,17 @@ def _from_name(name: str) -> ModelSpec:
         raise UnknownModelError(f"No model is called {name[:40]!r}….", hint="See `kvplan models`.")
     entry = MODELS.find(name)
     if entry is not None:
-        return read_catalogue_entry(MODELS.read(entry), where=f"model_specs/{entry.path.name}")
+        spec = read_catalogue_entry(MODELS.read(entry), where=f"model_specs/{entry.path.name}")
+        return replace(spec, published_bytes=_own_size(spec))
     listed = MODELS.find_checkpoint(name)
     if listed is not None:
         entry, form = listed
         spec = read_catalogue_entry(MODELS.read(entry), where=f"model_specs/{entry.path.name}")
-        own = next((c for c in spec.checkpoints if normalise(str(c.get("hub"))) == normalise(name)), {})
-        return replace(
-            spec, id=name, published_as=None if form == "native" else form, published_kv_dtype=own.get("kv_cache")
-        )
+        return _as_published(spec, name, form)
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name):
-        from kvplan.models.hub import read_hub_config  # noqa: PLC0415  the hub client costs 0.2 s
+        from kvplan.models.hub import read_hub_model  # noqa: PLC0415  the hub client costs 0.2 s
 
-        return read_config(read_hub_config(name), spec_id=name, source=f"hub: {name}", where=f"{name}/config.json")
+        return read_hub_model(name)
     raise UnknownModelError(
         f"No model is called {name!r}.",
         nearest=MODELS.nearest(name),
@@ -78,12 +84,87 @@ def _from_name(name: str) -> ModelSpec:
     )
 
 
+def _as_published(spec: ModelSpec, name: str, form: str) -> ModelSpec:
+    """Return an entry's model as the repository `name` publishes it: in its own quantisation, or in a format known by name."""
+    own = next((c for c in spec.checkpoints if _is_named(str(c.get("hub") or ""), name)), {})
+    section = own.get("quantization_config")
+    spec = replace(spec, id=name, published_bytes=own.get("bytes"), published_kv_dtype=own.get("kv_cache"))
+    if section is not None:
+        return replace(spec, quantization=section)
+    return replace(spec, published_as=None if form == "native" else form)
+
+
+def _is_named(hub: str, name: str) -> bool:
+    """Whether `name` is a repository's, with or without its organisation."""
+    return normalise(name) in (normalise(hub), normalise(hub.rsplit("/", maxsplit=1)[-1]))
+
+
+def _own_size(spec: ModelSpec) -> int | None:
+    """Return the size of the checkpoint that an entry's own configuration describes, where the entry knows one."""
+    for checkpoint in spec.checkpoints:
+        plain = not spec.quantization and checkpoint.get("format") in ("bf16", "fp16", "fp32")
+        if checkpoint.get("hub") and (checkpoint.get("format") == "native" or plain):
+            return checkpoint.get("bytes")
+    return None
+
+
 def _from_path(path: Path) -> ModelSpec:
-    folder = _is_folder(os.fspath(path))
-    file = path / "config.json" if folder else path
+    if path.suffix == ".gguf":
+        return _from_gguf(path)
+    if _is_folder(os.fspath(path)):
+        return _from_folder(path)
+    if path.suffix == ".safetensors":
+        from kvplan.checkpoints.folder import read_file  # noqa: PLC0415  only for files of weights
+
+        # The configuration that the weights belong to stands beside them.
+        return replace(_from_config(path.parent, path.parent / "config.json"), checkpoint=read_file(path))
+    return _from_config(path, path)
+
+
+def _from_config(named: Path, file: Path) -> ModelSpec:
+    """Return the model of a configuration; ModelOpt's quantisation file beside it is read with it."""
     values = parse_config(read_limited(file), where=_shown(file))
-    name = path.name if folder else file.stem if file.stem != "config" else file.parent.name or file.stem
+    beside = file.with_name(QUANTISATION_FILE)
+    if file.name == "config.json" and lacks_quantisation(values) and beside.is_file():
+        values = with_quantisation(values, parse_config(read_limited(beside), where=_shown(beside)))
+    name = named.name if named != file else file.stem if file.stem != "config" else file.parent.name or file.stem
     return read_config(values, spec_id=_shown(name), source=f"file: {_shown(file)}", where=_shown(file))
+
+
+def _from_folder(path: Path) -> ModelSpec:
+    from kvplan.checkpoints.folder import read_folder  # noqa: PLC0415  only for files of weights
+
+    file = path / "config.json"
+    if not file.exists():
+        ggufs = sorted(path.glob("*.gguf"))
+        first = [gguf for gguf in ggufs if not re.search(r"-(?!00001)\d{5}-of-\d{5}\.gguf$", gguf.name)]
+        if len(first) == 1:
+            return _from_gguf(first[0])
+        if first:
+            names = ", ".join(_shown(gguf.name) for gguf in first[:4])
+            raise UnknownModelError(
+                f"{_shown(path)} holds {len(first)} GGUF models and no config.json.", hint=f"Name one of them: {names}."
+            )
+    return replace(_from_config(path, file), checkpoint=read_folder(path))
+
+
+def _from_gguf(path: Path) -> ModelSpec:
+    from kvplan.checkpoints.gguf import read_gguf  # noqa: PLC0415  only for files of weights
+    from kvplan.models.gguf import read_gguf_model  # noqa: PLC0415
+
+    gguf = read_gguf(path)
+    spec = read_gguf_model(gguf, spec_id=_shown(path.stem), source=f"file: {_shown(path)}", where=_shown(path))
+    return replace(spec, checkpoint=gguf.checkpoint)
+
+
+@lru_cache(maxsize=64)
+def _from_hub_gguf(name: str) -> ModelSpec:
+    from kvplan.checkpoints.gguf import read_gguf_hub  # noqa: PLC0415  only for files of weights
+    from kvplan.models.gguf import read_gguf_model  # noqa: PLC0415
+
+    gguf = read_gguf_hub(name)
+    spec = read_gguf_model(gguf, spec_id=name, source=f"hub: {name}", where=name)
+    return replace(spec, checkpoint=gguf.checkpoint)
 
 
 def _shown(name: str | Path) -> str:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from kvplan.caches import LayerCache
+from kvplan.checkpoints.tensors import Checkpoint
 from kvplan.weights.parts import Component, Part, total
 
 
@@ -63,7 +64,9 @@ class ModelSpec:
         has_encoder: whether decoding reads an encoder's output through cross-attention.
         quantization: the configuration's own quantisation section, as published.
         published_as: the weight format of the repository that was named, where the configuration is its base model's.
+        published_bytes: the size of its files, where the catalogue knows it.
         published_kv_dtype: the cache format that this repository declares, where the catalogue knows it.
+        checkpoint: the weight files' headers, where they were read; None: only the configuration is known.
         checkpoints: known published variants (catalogue only).
         published_parameters: the count a catalogue entry states, for models whose parts no rule covers.
         assumptions: what was assumed, each with its source.
@@ -89,7 +92,9 @@ class ModelSpec:
     tied: bool = False
     quantization: Mapping[str, Any] | None = None
     published_as: str | None = None
+    published_bytes: int | None = None
     published_kv_dtype: str | None = None
+    checkpoint: Checkpoint | None = None
     checkpoints: tuple[Mapping[str, Any], ...] = ()
     published_parameters: int | None = None
     assumptions: tuple[Note, ...] = ()

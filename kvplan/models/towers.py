@@ -13,12 +13,17 @@ from kvplan.models.config import Config
 from kvplan.models.family import Family, family_of
 from kvplan.models.multimodal import Multimodal
 from kvplan.models.spec import Note
-from kvplan.weights.parts import Component, Part, convolution, linear, norm, vector
+from kvplan.weights.parts import Component, Part, Split, convolution, linear, norm, vector
 
 
 def times(count: int, parts: Iterable[Part]) -> Iterator[Part]:
     """Return the parts `count` times over."""
     return (replace(part, count=part.count * count) for part in parts) if count > 0 else iter(())
+
+
+def replicated(parts: Iterable[Part]) -> Iterator[Part]:
+    """Return the parts of a tower that vLLM takes from transformers or timm as it is: every rank has all of it."""
+    return (replace(part, split="replicated", units=0) for part in parts)
 
 
 def self_attention(
@@ -94,16 +99,16 @@ def encoder_layer(
 def pooling_head(width: int, mlp: int, *, gated: bool = False) -> Iterator[Part]:
     """Return SigLIP's attention pooling: a probe, torch's multi-head attention, a norm and an MLP."""
     yield vector("head.probe", 1, 1, width, component="vision")
-    yield linear("head.attention.in_proj", 3 * width, width, bias=True, component="vision")
-    yield linear("head.attention.out_proj", width, width, bias=True, component="vision", split="row")
+    yield linear("head.attention.in_proj", 3 * width, width, bias=True, component="vision", split="replicated")
+    yield linear("head.attention.out_proj", width, width, bias=True, component="vision", split="replicated")
     yield norm("head.layernorm", width, bias=True, component="vision")
     yield from feed_forward(width, mlp, component="vision", gated=gated, bias=not gated)
 
 
 def whisper_stem(width: int, mel_bins: int) -> Iterator[Part]:
     """Return the two convolutions of 3 taps that Whisper's encoder begins with."""
-    yield convolution("conv1", width, mel_bins, 3, bias=True, component="audio")
-    yield convolution("conv2", width, width, 3, bias=True, component="audio")
+    yield convolution("conv1", width, mel_bins, 3, bias=True, component="audio", split="replicated")
+    yield convolution("conv2", width, width, 3, bias=True, component="audio", split="replicated")
 
 
 def sides(config: Config, *keys: str) -> tuple[int, int]:
@@ -144,6 +149,7 @@ def patch_embedding(config: Config, width: int, *, bias: bool, channels: str = "
         *sides(config, "patch_size"),
         bias=bias,
         component="vision",
+        split="replicated",
     )
 
 
@@ -355,9 +361,9 @@ class Composed(Multimodal):
         family = self.tower(key)
         return family.features if isinstance(family, Tower) else family.config.count("hidden_size")
 
-    def join(self, name: str, out: int, source: int, *, bias: bool = True) -> Part:
+    def join(self, name: str, out: int, source: int, *, bias: bool = True, split: Split = "replicated") -> Part:
         """Return a linear of the projector."""
-        return linear(name, out, source, bias=bias, component="projector", split="replicated")
+        return linear(name, out, source, bias=bias, component="projector", split=split)
 
     @cached_property
     def unknown_parameters(self) -> str | None:

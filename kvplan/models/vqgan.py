@@ -8,7 +8,7 @@ from kvplan.weights.parts import Part, convolution, embedding, norm
 
 def conv(name: str, out: int, source: int, side: int = 3) -> Part:
     """Return a two-dimensional convolution with a bias."""
-    return convolution(name, out, source, side, side, bias=True, component="vision")
+    return convolution(name, out, source, side, side, bias=True, component="vision", split="replicated")
 
 
 def group_norm(name: str, width: int) -> Part:

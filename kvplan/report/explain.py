@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kvplan.plan import Plan
 from kvplan.units import format_bytes
+from kvplan.weights.figure import Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,23 @@ def _parameters(plan: Plan) -> Iterator[Derivation]:
 def _budget(plan: Plan) -> Iterator[Derivation]:
     budget = plan.budget
     if budget is None:
-        stage = plan.deployment.stages[plan.stage]
-        if stage.weights_bytes is not None:
-            yield Derivation("weights", stage.weights_formula, format_bytes(stage.weights_bytes), "parameters x format")
+        if plan.weights is not None:
+            yield from _weights(plan.weights)
         return
+    if plan.weights is not None and len(plan.weights.items) > 1:
+        yield from _weights(plan.weights)
     yield Derivation("budget", budget.formula, format_bytes(budget.budget_bytes), budget.source)
     for item in budget.items:
         spread = "" if item.low == item.high else f" ({format_bytes(item.low)} to {format_bytes(item.high)})"
         yield Derivation(item.name.replace("_", " "), item.formula, format_bytes(item.bytes) + spread, item.source)
     terms = " - ".join(["budget", *(item.name.replace("_", " ") for item in budget.items)])
     yield Derivation("KV cache", terms, format_bytes(budget.kv_cache_bytes), "what is left")
+
+
+def _weights(weights: Weights) -> Iterator[Derivation]:
+    for item in weights.items:
+        name = "weights" if len(weights.items) == 1 else item.name
+        yield Derivation(name, item.formula, format_bytes(item.bytes), item.source)
 
 
 def _cache(plan: Plan) -> Iterator[Derivation]:

@@ -120,6 +120,8 @@ def _spread(plan: Plan, name: str) -> str:
     if not items:
         return ""
     item = items[0]
+    if name == "weights" and plan.weights is not None:
+        return plan.weights.items[0].formula  # what a reader can check; its bounds are in the cache's
     return item.formula if item.low == item.high else f"{format_bytes(item.low)} to {format_bytes(item.high)}"
 
 

@@ -1,120 +1,85 @@
-"""Which weight format a published checkpoint has, from its own quantisation section."""
-
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+"""Which scheme a model's weights are stored by: the one asked for, else the one its checkpoint is published in."""
 
 from kvplan.dtypes import Dtype
 from kvplan.errors import SettingError
 from kvplan.models.spec import ModelSpec
 from kvplan.weights.formats import WeightFormat, find_format
+from kvplan.weights.parts import Component
+from kvplan.weights.quantization import declared_kv_dtype as declared_in
+from kvplan.weights.quantization import read_scheme
+from kvplan.weights.scheme import Scheme, named_scheme
 
 
-def published_format(model: ModelSpec, plain: Dtype) -> tuple[WeightFormat, int] | None:
-    """Return the format the checkpoint is published in, and the bytes of a number it leaves alone.
+def published_scheme(model: ModelSpec, plain: Dtype) -> Scheme | None:
+    """Return the scheme the checkpoint is published in.
 
     A checkpoint that is not quantised is loaded in `plain`, the engine's number format for this model.
 
     None where its quantisation section states no width that a rule here establishes: the weights are then unknown.
+
+    Raises:
+        ConfigError: a value of the section cannot be meant.
+
     """
     if model.published_as is not None:
-        return find_format(model.published_as)
-    section = model.quantization
-    if not section:
-        return WeightFormat(
-            name=plain.name, bits=8 * plain.block_bytes, source="the configuration's dtype"
-        ), plain.block_bytes
-    name = _width(section)
-    if name is None:
-        return None
-    form, unquantised_bytes = find_format(name)
-    if model.config.get("expert_dtype") == "fp4":
-        # DeepSeek-V4: the routed experts in fp4 with a scale per 32 weights, the rest in fp8 blocks.
-        form = replace(form, name=f"{form.name} + fp4 experts", experts=find_format("mxfp4")[0])
-    return form, unquantised_bytes
+        return named_scheme(model.published_as, kept=_left_alone(model.published_as, model))
+    if not model.quantization:
+        form = WeightFormat(name=plain.name, bits=8 * plain.block_bytes, source="the configuration's dtype")
+        return Scheme(name=plain.name, form=None, plain_bytes=plain.block_bytes, source=form.source)
+    return read_scheme(model.quantization, config=model.config, plain_bytes=plain.block_bytes, where=model.id)
 
 
-def _width(section: Mapping[str, Any]) -> str | None:
-    """Return the `--quantization` word that a quantisation section amounts to, or None where it is not understood."""
-    method = str(section.get("quant_method") or "").lower()
-    algorithm = str(section.get("quant_algo") or "").lower()
-    bits = section.get("bits") or section.get("w_bit")
-    if method == "mxfp4":
-        return "mxfp4-experts"
-    if method == "fp8" and not algorithm:
-        return "fp8-block" if section.get("weight_block_size") else "fp8"
-    if method in ("awq", "gptq", "auto-round", "intel/auto-round", "autoround") and bits in (4, 8):
-        return "int4" if bits == 4 else "int8"
-    if method == "bitsandbytes":
-        if section.get("load_in_4bit"):
-            return "nf4" if section.get("bnb_4bit_quant_type", "fp4") == "nf4" else "fp4"
-        return "int8" if section.get("load_in_8bit") else None
-    if "nvfp4" in algorithm:
-        return "nvfp4"
-    if algorithm in ("fp8", "fp8_pb_wo"):
-        return "fp8"
-    if method == "compressed-tensors":
-        return _compressed_tensors(section)
-    return None
+def weight_scheme(model: ModelSpec, quantization: str | None, plain: Dtype) -> tuple[Scheme | None, bool]:
+    """Return the scheme planned for, and whether the checkpoint is loaded as it is published.
+
+    A format that the checkpoint has already is the checkpoint as it is: `fp8` of one in fp8 blocks, `nvfp4` of one whose
+    experts are. None where its own section is not understood.
+
+    Raises:
+        SettingError: the name is not a format.
+        ConfigError: a value of the checkpoint's own section cannot be meant.
+
+    """
+    published = published_scheme(model, plain)
+    if quantization is None:
+        return published, True
+    try:
+        asked = named_scheme(quantization, kept=_left_alone(quantization, model))
+    except SettingError:
+        method = str((model.quantization or {}).get("quant_method", "")).lower()
+        if method and quantization.strip().lower() == method:
+            return published, True
+        raise
+    if asked.form is not None and published is not None and _width(asked.form) in _widths(published):
+        return published, True
+    return asked, False
 
 
-_WIDTH_KEYS = ("type", "num_bits", "strategy", "group_size")
+def _widths(scheme: Scheme) -> set[str]:
+    """Return what a checkpoint is called by: its format and its experts'; one that only names single modules is of none."""
+    return {_width(form) for form in (scheme.form, scheme.expert_form) if form is not None}
 
 
-def _compressed_tensors(section: Mapping[str, Any]) -> str | None:
-    """Return the width of compressed-tensors' first group, where all groups agree."""
-    groups = section.get("config_groups")
-    weights = [
-        group.get("weights")
-        for group in (groups.values() if isinstance(groups, Mapping) else ())
-        if isinstance(group, Mapping)
-    ]
-    kinds = {
-        # A broken file may hold lists or objects here; their text is no width that is known.
-        tuple(value if isinstance(value := w.get(key), str | int | float) else str(value) for key in _WIDTH_KEYS)
-        for w in weights
-        if isinstance(w, Mapping)
-    }
-    if len(kinds) != 1:
-        return None
-    kind, bits, strategy, group = kinds.pop()
-    if kind == "float":
-        if bits == 4:
-            return "nvfp4" if group == 16 else "mxfp4"
-        return ("fp8-block" if strategy == "block" else "fp8") if bits == 8 else None
-    if kind == "int":
-        return "int4" if bits == 4 else "int8" if bits == 8 else None
-    return None
+def _left_alone(name: str, model: ModelSpec) -> tuple[Component, ...]:
+    """Return the components that checkpoints of a format leave in 16 bits where the model has them.
+
+    Recurrent mixers: every FP4 checkpoint whose modules are known leaves them (nvidia's and RedHatAI's of Qwen 3.5, amd's),
+    every int4 one of a mixture of experts, too (Qwen's GPTQ, RedHatAI's w4a16, cyankiwi's Qwen3-Next); dense int4 ones
+    do not (cyankiwi's Qwen 3.5 9B). By element counts: tests/weights/checkpoints.json.
+    """
+    try:
+        form, _ = find_format(name)
+    except SettingError:
+        return ()
+    fp4 = form.name in ("nvfp4", "mxfp4")
+    return ("mixer",) if fp4 or (form.name == "int4" and model.moe is not None) else ()
+
+
+def _width(form: WeightFormat) -> str:
+    """Return a format's name without how its scales are spread: `fp8` of `fp8-block`."""
+    return form.name.split("-")[0]
 
 
 def declared_kv_dtype(model: ModelSpec) -> str | None:
     """Return the cache format that the checkpoint declares (`kv_cache_quant_algo`, `kv_cache_scheme`), or None."""
-    if model.published_kv_dtype is not None:
-        return model.published_kv_dtype
-    section = model.quantization or {}
-    if str(section.get("kv_cache_quant_algo") or "").lower().startswith("fp8"):
-        return "fp8_e4m3"
-    scheme = section.get("kv_cache_scheme")
-    if isinstance(scheme, Mapping) and scheme.get("type") == "float" and scheme.get("num_bits") == 8:
-        return "fp8_e4m3"
-    return None
-
-
-def weight_format(model: ModelSpec, quantization: str | None, plain: Dtype) -> tuple[WeightFormat, int] | None:
-    """Return the format planned for: the one asked for, else the published one; None where that is not understood.
-
-    Raises:
-        SettingError: the name is not a format.
-
-    """
-    if quantization is None:
-        return published_format(model, plain)
-    try:
-        return find_format(quantization)
-    except SettingError:
-        if (
-            model.quantization
-            and quantization.strip().lower() == str(model.quantization.get("quant_method", "")).lower()
-        ):
-            return published_format(model, plain)
-        raise
+    return model.published_kv_dtype or declared_in(model.quantization or {})

@@ -1,8 +1,7 @@
-"""Bytes of weights by number format, to first order: what a quantisation touches and what it costs per weight.
+"""Bytes of weights by number format: what one linear of R rows (outputs) and C columns (inputs) takes, scales included.
 
-A format turns each linear of the layers into `bits` per weight plus scales; embeddings, head, norms, routers,
-convolutions and towers stay in 16 bits unless the format says otherwise. GGUF mixes and plain bits per weight are
-averages over the whole file.
+A format is one entry here. Which modules of a model are stored in it is a scheme's matter (`scheme.py`). GGUF mixes and
+plain bits per weight are averages over a whole file.
 """
 
 import math
@@ -11,28 +10,23 @@ from dataclasses import dataclass
 
 from kvplan.errors import SettingError
 from kvplan.units import ceil_div
-from kvplan.weights.parts import Component, Part
-
-# What quantisers leave alone by default: the head, the router, towers and what joins them, and the next-token layers.
-# Source: vLLM's and compressed-tensors' `ignore` lists of published checkpoints (lm_head, router/gate, visual, mtp).
-_QUANTISED: frozenset[Component] = frozenset(
-    {"attention", "mixer", "mlp", "experts", "shared_experts", "encoder", "indexer"}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightFormat:
-    """One way of storing weights.
+    """One way of storing a linear's weights.
 
     Attributes:
         name: as `--quantization` takes it.
-        bits: per quantised weight, without scales.
-        group: weights that share a scale along the input; 0: none do.
-        group_bits: bits of scale (and zero point) per group.
-        row_bytes: bytes of scale per output row.
-        block: side of a square block that shares one float32 scale; 0: none.
-        only: the components that are quantised.
-        experts: the format of routed experts where it is another one.
+        bits: per weight, without scales.
+        group: weights along the input that share a scale; 0: none do.
+        scale_bits: of scale per group (a second level of scales is an average here: 8.125 of nf4).
+        zero_bits: of zero point per group.
+        row_bytes: of scale per output row.
+        block: rows and columns of a block that shares one scale; None: none do.
+        block_bytes: of scale per block.
+        column_bytes: per input column (GPTQ's g_idx).
+        tensor_bytes: per linear (global and input scales).
         spread: the least and the most of a published file's bytes, in thousandths of the figure here.
         average_bits: for formats known by the bits per weight of whole files: everything counts that much.
         source: where the layout is defined.
@@ -42,18 +36,20 @@ class WeightFormat:
     name: str
     bits: float = 16
     group: int = 0
-    group_bits: float = 0
+    scale_bits: float = 0
+    zero_bits: float = 0
     row_bytes: int = 0
-    block: int = 0
-    only: frozenset[Component] = _QUANTISED
-    experts: "WeightFormat | None" = None
+    block: tuple[int, int] | None = None
+    block_bytes: int = 4
+    column_bytes: int = 0
+    tensor_bytes: int = 0
     spread: tuple[int, int] = (1000, 1000)
     average_bits: float | None = None
     source: str = ""
 
     def approximate_bytes(self, parameters: int) -> int:
         """Return the bytes of that many parameters where their parts are not known: all at the format's width."""
-        bits = self.bits + self.group_bits / self.group if self.group else self.bits
+        bits = self.bits + (self.scale_bits + self.zero_bits) / self.group if self.group else self.bits
         # Bits are known to four places: whole ten-thousandths keep the arithmetic in integers.
         return ceil_div(parameters * round((self.average_bits or bits) * 10_000), 80_000)
 
@@ -62,85 +58,104 @@ class WeightFormat:
         low, high = self.spread
         return size * low // 1000, ceil_div(size * high, 1000)
 
-    def part_bytes(self, part: Part, unquantised_bytes: int = 2) -> int:
-        """Return the bytes of all copies of a part; `unquantised_bytes` is the width of what is left alone."""
+    def linear_bytes(self, rows: int, columns: int) -> int:
+        """Return the bytes of one linear of rows x columns weights.
+
+        R x C x bits / 8 + R x ceil(C / group) x (scale + zero) / 8 + R x row + blocks x block scale + C x column + tensor.
+        """
         if self.average_bits is not None:
-            return self.approximate_bytes(part.parameters)
-        if self.experts is not None and part.component == "experts":
-            return self.experts.part_bytes(part, unquantised_bytes)
-        if part.kind != "linear" or part.component not in self.only or self.bits == 16:
-            return part.parameters * unquantised_bytes
-        rows, columns = part.shape
-        size = ceil_div(math.ceil(rows * columns * self.bits), 8) + rows * self.row_bytes
+            return self.approximate_bytes(rows * columns)
+        size = math.ceil(rows * columns * self.bits / 8) + rows * self.row_bytes + columns * self.column_bytes
         if self.group:
-            size += math.ceil(rows * ceil_div(columns, self.group) * self.group_bits / 8)
+            size += math.ceil(rows * ceil_div(columns, self.group) * (self.scale_bits + self.zero_bits) / 8)
         if self.block:
-            size += ceil_div(rows, self.block) * ceil_div(columns, self.block) * 4
-        return part.count * (size + (rows * unquantised_bytes if part.bias else 0))
+            size += ceil_div(rows, self.block[0]) * ceil_div(columns, self.block[1]) * self.block_bytes
+        return size + self.tensor_bytes
 
 
-# How far published files are from the figures here, over the 25 quantised checkpoints in model_specs/ whose bytes are
-# known (22 Nov 2026; tests/catalogue/test_checkpoints.py holds them to it): 8 bits 0.999 to 1.024 (next-token layers), 4
-# bits 1.000 to 1.183 (what stays in 16 bits differs by publisher), GGUF mixes 0.948 to 1.022 but for one model of 0.5B.
-# gpt-oss-120b in three vLLM logs: 64.4 to 66.0 GiB, 1.06 to 1.09 (padding). They were set by these files, so they are no
-# measure of others; a later issue reads the headers.
-_EIGHT, _FOUR, _PADDED, _MIX = (990, 1030), (990, 1190), (990, 1090), (940, 1070)
-_EXPERTS: frozenset[Component] = frozenset({"experts"})
-# The aliases are the dialects of one width: AWQ, GPTQ and w4a16 all store 4 bits, a 16-bit scale and a 4-bit zero point.
+# How far published files are from the figures here where only the format's name is known: 4 bits 1.000 to 1.183 over the
+# 25 quantised checkpoints in model_specs/ whose bytes are known (what stays in 16 bits differs by publisher), 8 bits 0.999
+# to 1.024 (next-token layers), GGUF mixes 0.948 to 1.022 but for one model of 0.5B (22 Nov 2026;
+# tests/catalogue/test_checkpoints.py holds them to it). Set by these files, so no measure of others.
+EIGHT_BIT_SPREAD, FOUR_BIT_SPREAD, _MIX = (990, 1030), (990, 1190), (940, 1070)
 _FORMATS = (
     WeightFormat(
         name="fp8",
-        spread=_EIGHT,
+        spread=EIGHT_BIT_SPREAD,
         bits=8,
         row_bytes=4,
-        source="compressed-tensors FP8_DYNAMIC: one float32 scale per output row",
+        source="compressed-tensors FP8_DYNAMIC: a float32 scale per row",
     ),
     WeightFormat(
-        name="fp8-block", spread=_EIGHT, bits=8, block=128, source="DeepSeek-V3: one float32 scale per 128 x 128 block"
+        name="fp8-tensor",
+        spread=EIGHT_BIT_SPREAD,
+        bits=8,
+        tensor_bytes=8,
+        source="fp8 with one weight and one input scale",
+    ),
+    WeightFormat(
+        name="fp8-block",
+        spread=EIGHT_BIT_SPREAD,
+        bits=8,
+        block=(128, 128),
+        source="DeepSeek-V3: a float32 scale per 128 x 128",
     ),
     WeightFormat(
         name="int8",
-        spread=_EIGHT,
+        spread=EIGHT_BIT_SPREAD,
         bits=8,
         row_bytes=4,
-        source="compressed-tensors W8A8: one float32 scale per output row",
+        source="compressed-tensors W8A8: a float32 scale per row",
     ),
     WeightFormat(
         name="int4",
-        spread=_FOUR,
+        spread=FOUR_BIT_SPREAD,
         bits=4,
         group=128,
-        group_bits=20,
+        scale_bits=16,
+        zero_bits=4,
         source="AWQ / GPTQ: per 128 weights a fp16 scale, a 4-bit zero",
     ),
     WeightFormat(
-        name="nvfp4", spread=_FOUR, bits=4, group=16, group_bits=8, source="NVFP4: an fp8 scale per 16 weights"
+        name="nvfp4",
+        spread=FOUR_BIT_SPREAD,
+        bits=4,
+        group=16,
+        scale_bits=8,
+        tensor_bytes=8,
+        source="NVFP4: an fp8 scale per 16 weights, a float32 scale of the tensor and one of its input",
     ),
     WeightFormat(
-        name="mxfp4", spread=_FOUR, bits=4, group=32, group_bits=8, source="OCP MX: an 8-bit exponent per 32 weights"
-    ),
-    WeightFormat(
-        name="mxfp8", spread=_EIGHT, bits=8, group=32, group_bits=8, source="OCP MX: an 8-bit exponent per 32 weights"
-    ),
-    WeightFormat(
-        name="mxfp4-experts",
-        spread=_PADDED,
+        name="mxfp4",
+        spread=FOUR_BIT_SPREAD,
         bits=4,
         group=32,
-        group_bits=8,
-        only=_EXPERTS,
-        source="gpt-oss: mxfp4 experts, the rest bf16",
+        scale_bits=8,
+        source="OCP MX: an 8-bit exponent per 32 weights",
+    ),
+    WeightFormat(
+        name="mxfp8",
+        spread=EIGHT_BIT_SPREAD,
+        bits=8,
+        group=32,
+        scale_bits=8,
+        source="OCP MX: an 8-bit exponent per 32 weights",
     ),
     WeightFormat(
         name="nf4",
-        spread=_FOUR,
+        spread=FOUR_BIT_SPREAD,
         bits=4,
         group=64,
-        group_bits=8.125,
+        scale_bits=8.125,
         source="QLoRA: an 8-bit scale per 64, a float32 per 256 of them",
     ),
     WeightFormat(
-        name="fp4", spread=_FOUR, bits=4, group=64, group_bits=32, source="bitsandbytes: a float32 scale per 64 weights"
+        name="fp4",
+        spread=FOUR_BIT_SPREAD,
+        bits=4,
+        group=64,
+        scale_bits=32,
+        source="bitsandbytes: a float32 scale per 64 weights",
     ),
 )
 _BY_NAME = {form.name: form for form in _FORMATS}

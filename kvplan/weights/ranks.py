@@ -1,46 +1,140 @@
 """What one rank holds of a model's weights: the fullest tensor-parallel rank of a pipeline stage."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 from kvplan.models.spec import ModelSpec
-from kvplan.units import ceil_div
+from kvplan.units import ceil_div, round_up
 from kvplan.weights.formats import WeightFormat
-from kvplan.weights.parts import Part
+from kvplan.weights.parts import Component, Part
+from kvplan.weights.scheme import Scheme
 
 
-def stage_parts(model: ModelSpec, layers: range) -> Iterator[tuple[Part, int]]:
-    """Yield the parts of a pipeline stage, with how many layers have each.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranks:
+    """How an engine spreads weights over GPUs.
+
+    Attributes:
+        tensor: ranks that split a layer's modules.
+        experts_over: ranks that have whole experts each (expert parallelism); 1: every rank has a piece of each expert.
+        expert_pieces: ranks that split each expert; `tensor` unless expert parallelism or data parallelism say otherwise.
+        redundant_experts: copies of busy experts beside the routed ones.
+        vocabulary_multiple: the vocabulary is padded to a multiple of this.
+        whole: components that every rank keeps whole whatever their modules say (towers under data parallelism).
+        left_out: components that are not loaded.
+
+    """
+
+    tensor: int = 1
+    experts_over: int = 1
+    expert_pieces: int = 1
+    redundant_experts: int = 0
+    vocabulary_multiple: int = 1
+    whole: frozenset[Component] = frozenset()
+    left_out: frozenset[Component] = frozenset()
+
+
+@lru_cache(maxsize=16_384)
+def shard(part: Part, ranks: Ranks) -> Part:
+    """Return the fullest rank's piece of a part: split axes divided and rounded up, replicated parts whole."""
+    if part.split == "experts":
+        return _expert_shard(part, ranks)
+    if part.split == "vocabulary":
+        padded = part.component in ("embeddings", "head")
+        rows = round_up(part.shape[0], ranks.vocabulary_multiple) if padded else part.shape[0]
+        tensor = 1 if part.component in ranks.whole else ranks.tensor
+        return replace(part, shape=(ceil_div(rows, tensor), *part.shape[1:]))
+    if part.split == "replicated" or ranks.tensor == 1 or part.component in ranks.whole:
+        return part
+    return _divided(part, ranks.tensor, by_rows=part.split == "column")
+
+
+def _expert_shard(part: Part, ranks: Ranks) -> Part:
+    count = ceil_div(part.count + (ranks.redundant_experts if part.count > 1 else 0), ranks.experts_over)
+    pieces = ranks.expert_pieces
+    # The last linear of an expert takes its inputs in pieces, the others give their outputs in pieces.
+    by_rows = not part.name.endswith(("down_proj", "fc2", "w2"))
+    return replace(_divided(part, pieces, by_rows=by_rows) if pieces > 1 else part, count=count)
+
+
+def _divided(part: Part, pieces: int, *, by_rows: bool) -> Part:
+    first, *rest = part.shape
+    if by_rows or not rest:
+        if part.units:
+            # Whole KV heads: each rank has at least one, repeated where there are more ranks than heads.
+            return replace(part, shape=(ceil_div(first * ceil_div(part.units, pieces), part.units), *rest))
+        return replace(part, shape=(ceil_div(first, pieces), *rest))
+    return replace(part, shape=(first, ceil_div(rest[0], pieces), *rest[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Equal modules on one rank.
+
+    Attributes:
+        part: the rank's piece.
+        form: its format; None: plain numbers.
+        copies: in how many layers it stands.
+        bytes: of one of them.
+
+    """
+
+    part: Part
+    form: WeightFormat | None
+    copies: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankParts:
+    """All modules of one rank, equal ones together, in the order in which a model's layers have them."""
+
+    placed: tuple[Placed, ...]
+
+    @cached_property
+    def bytes(self) -> int:
+        """Their bytes."""
+        return sum(item.copies * item.bytes for item in self.placed)
+
+    @cached_property
+    def by_component(self) -> Mapping[Component, int]:
+        """Their bytes by component."""
+        sizes: dict[Component, int] = {}
+        for item in self.placed:
+            sizes[item.part.component] = sizes.get(item.part.component, 0) + item.copies * item.bytes
+        return sizes
+
+
+def stage_parts(model: ModelSpec, layers: range) -> Iterator[tuple[Part, int | None]]:
+    """Yield the parts of a pipeline stage with the layer that each stands in; None: outside the layers.
 
     The first stage has embeddings and towers beside its layers, the last one norm and head; a tied head needs the
     embedding on the last stage too.
     """
     first, last = layers.start == 0, layers.stop == len(model.layers)
-    # Equal layers are one object (Family.spec): counted by identity, eighty layers cost as much as one.
-    counts = Counter(id(model.layers[index]) for index in layers)
-    distinct = {id(model.layers[index]): model.layers[index] for index in layers}
-    for key, layer in distinct.items():
-        for part in layer.parts:
-            yield part, counts[key]
     for part in model.outer:
         at_end = part.component in ("head", "norms")
         if (last if at_end else first) or (part.component == "embeddings" and model.tied and last):
-            yield part, 1
+            yield part, None
+    for index in layers:
+        for part in model.layers[index].parts:
+            yield part, index
 
 
-def rank_bytes(parts: Iterable[tuple[Part, int]], form: WeightFormat, unquantised_bytes: int, tensor: int) -> int:
-    """Return the bytes on the fullest of `tensor` ranks: split parts divided and rounded up, replicated ones whole."""
-    total = 0
-    for part, layers in parts:
-        size = form.part_bytes(part, unquantised_bytes)
-        total += layers * _on_rank(part, size, tensor)
-    return total
-
-
-def _on_rank(part: Part, size: int, tensor: int) -> int:
-    """Return the fullest rank's bytes of a part: KV heads are kept whole, and repeated where there are more ranks."""
-    if part.split == "replicated":
-        return size
-    if part.units:
-        return ceil_div(size * ceil_div(part.units, tensor), part.units)
-    return ceil_div(size, tensor)
+def rank_parts(parts: Iterable[tuple[Part, int | None]], scheme: Scheme, ranks: Ranks) -> RankParts:
+    """Return what the fullest rank holds of these parts."""
+    counts: dict[tuple[Part, WeightFormat | None], list[int]] = {}
+    for part, layer in parts:
+        if part.component in ranks.left_out:
+            continue
+        key = (part, scheme.format_of(part, layer))
+        entry = counts.get(key)
+        if entry is None:
+            piece = shard(part, ranks)
+            counts[key] = [1, scheme.stored_bytes(piece, key[1])]
+        else:
+            entry[0] += 1
+    return RankParts(
+        placed=tuple(Placed(shard(part, ranks), form, copies, size) for (part, form), (copies, size) in counts.items())
+    )

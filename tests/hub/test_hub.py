@@ -42,8 +42,10 @@ class Hub(http.server.BaseHTTPRequestHandler):
             "acme/empty": (404, "EntryNotFound"),
             "acme/broken": (500, ""),
         }
-        if repository in errors or revision == "nowhere":
-            status, code = errors.get(repository, (404, "RevisionNotFound"))
+        other_file = not self.path.endswith("/config.json")  # these repositories hold no weights
+        if repository in errors or revision == "nowhere" or other_file:
+            nothing = (404, "EntryNotFound") if other_file else (404, "RevisionNotFound")
+            status, code = errors.get(repository, nothing)
             self.send_response(status)
             if code:
                 self.send_header("X-Error-Code", code)

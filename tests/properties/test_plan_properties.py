@@ -170,8 +170,8 @@ def test_weights_of_the_ranks_hold_at_least_the_whole(model, tensor, pipeline):
     """The weights of all ranks add up to the model's or more."""
     assume(pipeline <= len(model.layers))
     plan = kvplan.estimate(model, engine="textbook", tensor_parallel=tensor, pipeline_parallel=pipeline, context=1)
-    whole = kvplan.estimate(model, engine="textbook", context=1).deployment.stages[0].weights_bytes
-    assert tensor * sum(stage.weights_bytes for stage in plan.deployment.stages) >= whole
+    whole = kvplan.estimate(model, engine="textbook", context=1).deployment.stages[0].weights.bytes
+    assert tensor * sum(stage.weights.bytes for stage in plan.deployment.stages) >= whole
 
 
 # -- capacity ----------------------------------------------------------------------------------------------------------

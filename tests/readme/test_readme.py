@@ -60,19 +60,22 @@ def test_every_python_block_runs(code, capsys):
     assert capsys.readouterr().out.startswith("fits ")
 
 
-CORPORA = re.compile(r"<!-- corpora -->\n(.*?)<!-- end -->", re.DOTALL)
+# Tables between markers, and the tool that prints each.
+TABLES = {"corpora": "tools/score_corpora.py", "weights": "tools/score_weights.py"}
 
 
-def test_the_table_of_the_corpora_is_what_the_tool_prints():
-    """The figures of "How right it is" are printed by `tools/score_corpora.py`."""
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_what_its_tool_prints(name):
+    """The figures of "How right it is" are printed by the tools."""
+    between = re.compile(rf"<!-- {name} -->\n(.*?)<!-- end -->", re.DOTALL)
     done = subprocess.run(
-        [sys.executable, "tools/score_corpora.py"], capture_output=True, text=True, cwd=ROOT, timeout=300, check=True
+        [sys.executable, TABLES[name]], capture_output=True, text=True, cwd=ROOT, timeout=300, check=True
     )
-    block = CORPORA.search(TEXT)
+    block = between.search(TEXT)
     assert block is not None
     if os.environ.get("KVPLAN_UPDATE"):
         text = README.read_text(encoding="utf-8")
-        README.write_text(CORPORA.sub(lambda _: f"<!-- corpora -->\n{done.stdout}<!-- end -->", text), encoding="utf-8")
+        README.write_text(between.sub(lambda _: f"<!-- {name} -->\n{done.stdout}<!-- end -->", text), encoding="utf-8")
         return
     assert done.stdout == block[1]
 

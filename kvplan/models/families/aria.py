@@ -57,5 +57,5 @@ class Aria(Composed):
         yield self.join("cross_attn.out_proj", width, width)
         yield self.join("cross_attn.linear", width, width)
         yield norm("norms", width, bias=True, component="projector", count=3)
-        yield self.join("feed_forward.linear_in", inner, width, bias=False)
-        yield self.join("feed_forward.linear_out", inner, inner, bias=False)
+        yield self.join("feed_forward.linear_in", inner, width, bias=False, split="column")
+        yield self.join("feed_forward.linear_out", inner, inner, bias=False, split="row")

@@ -32,7 +32,7 @@ class Codec(Tower):
 
     def conv(self, name: str, out: int, source: int, kernel: int, *, transposed: bool = False) -> Iterator[Part]:  # noqa: ARG002
         """Return one convolution."""
-        yield convolution(name, out, source, kernel, bias=True, component="audio")
+        yield convolution(name, out, source, kernel, bias=True, component="audio", split="replicated")
 
     def residual(self, width: int) -> Iterator[Part]:
         """Return the residual blocks of one step."""
@@ -138,11 +138,15 @@ class Mimi(Codec):
         if outer != inner:
             kernel = 2 * int(inner / outer)
             groups = config.count("upsample_groups")
-            yield convolution("downsample", self.width, self.width, kernel, component="audio")
-            yield convolution("upsample", self.width, max(self.width // groups, 1), kernel, component="audio")
+            yield convolution("downsample", self.width, self.width, kernel, component="audio", split="replicated")
+            yield convolution(
+                "upsample", self.width, max(self.width // groups, 1), kernel, component="audio", split="replicated"
+            )
 
     def quantizer_parts(self) -> Iterator[Part]:
         """Return the projections of both quantisers, where their width differs."""
         narrow = self.config.count("vector_quantization_hidden_dimension")
         if narrow != self.width:
-            yield convolution("quantizer.projections", narrow, self.width, component="audio", count=4)
+            yield convolution(
+                "quantizer.projections", narrow, self.width, component="audio", count=4, split="replicated"
+            )

@@ -51,5 +51,5 @@ class Cohere2Vision(AyaVision):
 
     def projector_parts(self) -> Iterator[Part]:
         """Return the two linears."""
-        yield self.join("linear_1", self.alignment_size, self.merged)
-        yield self.join("linear_2", self.hidden_size, self.alignment_size // 2)
+        yield self.join("linear_1", self.alignment_size, self.merged, split="column")
+        yield self.join("linear_2", self.hidden_size, self.alignment_size // 2, split="row")

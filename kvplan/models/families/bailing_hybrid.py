@@ -195,7 +195,13 @@ class BailingV3Vision(Qwen3VLVision):
 
     def merger(self) -> Iterator[Part]:
         """Return the positions and the norm."""
-        yield embedding("pos_embed", self.config.count("num_position_embeddings"), self.width, component="vision")
+        yield embedding(
+            "pos_embed",
+            self.config.count("num_position_embeddings"),
+            self.width,
+            component="vision",
+            split="replicated",
+        )
         yield norm("merger.norm", self.width, bias=True, component="vision")
 
 

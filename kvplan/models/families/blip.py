@@ -27,7 +27,15 @@ class BlipVision(Tower):
         """Return all parameters."""
         width = self.width
         yield vector("class_embedding", width, component="vision")
-        yield convolution("patch_embedding", width, 3, *sides(self.config, "patch_size"), bias=True, component="vision")
+        yield convolution(
+            "patch_embedding",
+            width,
+            3,
+            *sides(self.config, "patch_size"),
+            bias=True,
+            component="vision",
+            split="replicated",
+        )
         yield vector("position_embedding", self.positions, width, component="vision")
         yield from times(self.depth, encoder_layer(width, self.mlp))
         yield norm("post_layernorm", width, bias=True, component="vision")

@@ -20,9 +20,17 @@ class BlipVision(Tower):
         """Return all parameters."""
         yield vector("class_embedding", 1, 1, self.width, component="vision")
         yield convolution(
-            "patch_embedding", self.width, 3, *sides(self.config, "patch_size"), bias=True, component="vision"
+            "patch_embedding",
+            self.width,
+            3,
+            *sides(self.config, "patch_size"),
+            bias=True,
+            component="vision",
+            split="replicated",
         )
-        yield embedding("position_embedding", patch_grid(self.config) + 1, self.width, component="vision")
+        yield embedding(
+            "position_embedding", patch_grid(self.config) + 1, self.width, component="vision", split="replicated"
+        )
         bias = self.config.flag("qkv_bias", default=True)
         yield from times(self.depth, encoder_layer(self.width, self.mlp, qkv_bias=bias))
         yield norm("post_layernorm", self.width, bias=True, component="vision")
@@ -49,7 +57,13 @@ class QFormer(Tower):
         width, every = self.width, c.count("cross_attention_frequency")
         if c.model_type != "blip_2_qformer":
             yield embedding("word_embeddings", c.count("vocab_size"), width, component="projector")
-            yield embedding("position_embeddings", c.count("max_position_embeddings"), width, component="projector")
+            yield embedding(
+                "position_embeddings",
+                c.count("max_position_embeddings"),
+                width,
+                component="projector",
+                split="replicated",
+            )
         yield norm("layernorm", width, bias=True, component="projector")
         mlp = (
             *feed_forward(width, self.mlp, component="projector"),
@@ -130,11 +144,11 @@ class GraniteSpeechEncoder(Tower):
         block = (
             *times(2, feed_forward(width, width * c.count("feedforward_mult"), component="audio")),
             *self_attention(width, component="audio", inner=heads * head, qkv_bias=False),
-            embedding("attn.rel_pos_emb", 2 * c.count("max_pos_emb") + 1, head, component="audio"),
-            convolution("conv.up_conv", 2 * wide, width, 1, bias=True, component="audio"),
-            convolution("conv.depth_conv", wide, 1, c.count("conv_kernel_size"), component="audio"),
+            embedding("attn.rel_pos_emb", 2 * c.count("max_pos_emb") + 1, head, component="audio", split="replicated"),
+            convolution("conv.up_conv", 2 * wide, width, 1, bias=True, component="audio", split="replicated"),
+            convolution("conv.depth_conv", wide, 1, c.count("conv_kernel_size"), component="audio", split="replicated"),
             norm("conv.batch_norm", wide, bias=True, component="audio"),
-            convolution("conv.down_conv", width, wide, 1, bias=True, component="audio"),
+            convolution("conv.down_conv", width, wide, 1, bias=True, component="audio", split="replicated"),
             norm("norms", width, bias=True, component="audio", count=5),
         )
         yield linear("input_linear", width, c.count("input_dim"), bias=True, component="audio")

@@ -20,8 +20,10 @@ class ClipVision(Family):
         width, layers = c.count("hidden_size"), c.count("num_hidden_layers")
         patch, size = c.count("patch_size"), c.count("image_size")
         yield vector("class_embedding", width, component="vision")
-        yield convolution("patch_embedding", width, c.count("num_channels"), patch, patch, component="vision")
-        yield embedding("position_embedding", (size // patch) ** 2 + 1, width, component="vision")
+        yield convolution(
+            "patch_embedding", width, c.count("num_channels"), patch, patch, component="vision", split="replicated"
+        )
+        yield embedding("position_embedding", (size // patch) ** 2 + 1, width, component="vision", split="replicated")
         yield norm("pre_layrnorm", width, bias=True, component="vision")
         heads = c.count("num_attention_heads")
         for _ in range(layers):

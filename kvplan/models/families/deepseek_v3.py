@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import ClassVar
 
 from kvplan.caches import MLA, LayerCache
 from kvplan.models.decoder import Decoder
 from kvplan.models.listed import ListedMoe, next_token_layers, with_bias
 from kvplan.models.spec import Layer
 from kvplan.weights import blocks
-from kvplan.weights.parts import Part
+from kvplan.weights.parts import Part, embedding
 
 
 class LatentDecoder(Decoder):
@@ -77,6 +78,8 @@ class LatentMoe(LatentDecoder, ListedMoe):
     """Latent attention and, after the first dense layers, routed experts beside shared ones."""
 
     mlp_bias = False
+    # Whether the files hold copies of embedding and head for each next-token layer (V3, R1, V3.2; GLM's do not).
+    draft_tables: ClassVar[bool] = False
 
     @cached_property
     def unknown_parameters(self) -> str | None:
@@ -92,7 +95,12 @@ class LatentMoe(LatentDecoder, ListedMoe):
 
     def draft_layer(self, last: int) -> Layer:
         """Return what a next-token layer has in common with the last layer."""
-        return Layer(caches=self.caches(last), parts=tuple(self.parts(last)))
+        tables = (self.draft_table("embed_tokens"), self.draft_table("shared_head.head")) if self.draft_tables else ()
+        return Layer(caches=self.caches(last), parts=(*self.parts(last), *tables))
+
+    def draft_table(self, name: str) -> Part:
+        """Return a copy of the embedding or the head."""
+        return embedding(name, self.vocab_size, self.hidden_size, component="draft")
 
 
 class DeepseekV3(LatentMoe):
@@ -101,6 +109,7 @@ class DeepseekV3(LatentMoe):
     model_types = ("deepseek_v3", "kimi_k2")
     architectures = ("DeepseekV3ForCausalLM",)
     source = "transformers 5.18 modeling_deepseek_v3.py; vLLM 0.33 models/deepseek_v2.py"
+    draft_tables = True
 
 
 class DeepseekV2(LatentMoe):

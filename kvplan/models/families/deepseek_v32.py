@@ -67,6 +67,7 @@ class DeepseekV32(SparseLatent):
     model_types = ("deepseek_v32",)
     architectures = ("DeepseekV32ForCausalLM",)
     source = "transformers 5.18 modeling_deepseek_v32.py; vLLM 0.33 models/deepseek_v2.py Indexer"
+    draft_tables = True
 
 
 class SharedIndexers(SparseLatent):

@@ -72,7 +72,9 @@ class DeepseekVL2(Composed):
         sam = Config({}, where=self.config.where, model_type="sam_vision_model")
         sam.values = {"downsample_channels": [512, 1024], "mlp_dim": 3072}
         yield from SamDownsampled(sam).outer()
-        yield convolution("vision_model.patch_embedding", 1024, 3, 14, 14, component="vision")  # there, but not used
+        yield convolution(
+            "vision_model.patch_embedding", 1024, 3, 14, 14, component="vision", split="replicated"
+        )  # there, but not used
         clip = {
             "hidden_size": 1024,
             "intermediate_size": 4096,
@@ -88,8 +90,8 @@ class DeepseekVL2(Composed):
         width, patch = vision.count("width", default=1152), vision.count("patch_size", default=14)
         image = vision.count("image_size", default=384)
         mlp = scaled(vision, "mlp_ratio", width, default=3.7362)
-        yield convolution("patch_embed", width, 3, patch, patch, bias=True, component="vision")
-        yield embedding("pos_embed", max(1, image // patch) ** 2, width, component="vision")
+        yield convolution("patch_embed", width, 3, patch, patch, bias=True, component="vision", split="replicated")
+        yield embedding("pos_embed", max(1, image // patch) ** 2, width, component="vision", split="replicated")
         yield from times(vision.count("layers", default=27, minimum=0), encoder_layer(width, mlp))
         yield norm("norm", width, bias=True, component="vision")
         yield from pooling_head(width, mlp)

@@ -27,10 +27,12 @@ class Emu3Tokenizer(Tower):
     def _over_time(self, width: int, taps: int) -> Iterator[Part]:
         """Return the convolutions that halve or double the frames, and the residual blocks over time."""
         halvings = self.config.count("temporal_downsample_factor").bit_length() - 1
-        yield convolution("time_conv", width, width, taps, 3, 3, bias=True, component="vision", count=halvings)
+        yield convolution(
+            "time_conv", width, width, taps, 3, 3, bias=True, component="vision", count=halvings, split="replicated"
+        )
         block = (
             norm("norm", width, bias=True, component="vision", count=2),
-            convolution("conv", width, width, 3, 3, 3, bias=True, component="vision", count=2),
+            convolution("conv", width, width, 3, 3, 3, bias=True, component="vision", count=2, split="replicated"),
         )
         yield from times(self.config.count("num_res_blocks"), block)
 
@@ -69,8 +71,8 @@ class Emu3Tokenizer(Tower):
         yield from vqgan.spatial_norm("decoder.norm_out", width, codes)
         yield vqgan.conv("decoder.conv_out", config.count("out_channels"), width)
         yield embedding("quantize.embedding", config.count("codebook_size"), codes, component="vision")
-        yield convolution("quant_conv", codes, latent, 3, 1, 1, bias=True, component="vision")
-        yield convolution("post_quant_conv", latent, codes, 3, 1, 1, bias=True, component="vision")
+        yield convolution("quant_conv", codes, latent, 3, 1, 1, bias=True, component="vision", split="replicated")
+        yield convolution("post_quant_conv", latent, codes, 3, 1, 1, bias=True, component="vision", split="replicated")
 
 
 class Emu3Text(Decoder):

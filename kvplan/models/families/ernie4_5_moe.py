@@ -115,7 +115,9 @@ class Ernie45VlMoeVision(Tower):
         """Return all parameters."""
         c, width = self.config, self.width
         patch = c.count("patch_size")
-        yield linear("patch_embed.proj", width, c.count("in_channels") * patch * patch, component="vision")
+        yield linear(
+            "patch_embed.proj", width, c.count("in_channels") * patch * patch, component="vision", split="replicated"
+        )
         yield from times(self.depth, encoder_layer(width, self.mlp))
         yield norm("ln", width, bias=True, component="vision")
 
@@ -134,8 +136,8 @@ class Ernie45VlMoe(Composed):
         space = c.count("hidden_size") * c.count("spatial_merge_size") ** 2
         time = space * c.count("temporal_merge_size")
         for name, source in (("spatial_linear", space), ("temporal_linear", time)):
-            yield self.join(f"{name}.fc1", space, source)
-            yield self.join(f"{name}.fc2", space, space)
+            yield self.join(f"{name}.fc1", space, source, split="column")
+            yield self.join(f"{name}.fc2", space, space, split="column")
             yield norm(f"{name}.ln", space, bias=True, component="projector")
-        yield self.join("mlp", self.hidden_size, space)
+        yield self.join("mlp", self.hidden_size, space, split="column")
         yield vector("after_norm", self.hidden_size, component="projector")

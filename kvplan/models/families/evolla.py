@@ -50,7 +50,7 @@ class Evolla(Decoder):
             yield norm("protein.layer_norm", width, bias=True, component="encoder")
         if protein.text("position_embedding_type", default="rotary") == "absolute":
             rows = protein.count("max_position_embeddings", default=1026)
-            yield embedding("protein.position_embeddings", rows, width, component="encoder")
+            yield embedding("protein.position_embeddings", rows, width, component="encoder", split="replicated")
         mlp = protein.count("intermediate_size", default=5120)
         layers = protein.count("num_hidden_layers", default=33)
         yield from times(layers, encoder_layer(width, mlp, component="encoder"))

@@ -51,13 +51,15 @@ class FlorenceVision(Tower):
         source = config.count("in_channels")
         for index, width in enumerate(self.widths):
             patch = patches[index]
-            yield convolution(f"convs.{index}", width, source, patch, patch, bias=True, component="vision")
+            yield convolution(
+                f"convs.{index}", width, source, patch, patch, bias=True, component="vision", split="replicated"
+            )
             yield norm(f"convs.{index}.norm", source if first[index] else width, bias=True, component="vision")
             yield from times(2 * depths[index], self._half_block(width, int(width * ratio), bias=bias))
             source = width
 
     def _half_block(self, width: int, mlp: int, *, bias: bool) -> Iterator[Part]:
-        yield convolution("convs", width, 1, 3, 3, bias=True, component="vision", count=2)
+        yield convolution("convs", width, 1, 3, 3, bias=True, component="vision", count=2, split="replicated")
         yield linear("qkv", 3 * width, width, bias=bias, component="vision")
         yield linear("proj", width, width, bias=True, component="vision", split="row")
         yield from feed_forward(width, mlp, component="vision")
@@ -99,4 +101,10 @@ class Florence2(Multimodal):
         width, out = (vision.counts("embed_dim") or [0])[-1], vision.count("projection_dim")
         yield linear("image_projection", out, width, component="projector", split="replicated")
         yield norm("image_proj_norm", out, bias=True, component="projector")
-        yield embedding("image_position_embed", vision.count("max_position_embeddings"), width, component="projector")
+        yield embedding(
+            "image_position_embed",
+            vision.count("max_position_embeddings"),
+            width,
+            component="projector",
+            split="replicated",
+        )

@@ -17,7 +17,7 @@ class FunAsrNanoAudio(Tower):
         """Return all parameters."""
         c, width, depth = self.config, self.width, self.depth
         source = c.count("num_mel_bins") * c.count("num_stacked_frames")
-        memory = convolution("fsmn.conv", width, 1, c.count("fsmn_kernel_size"), component="audio")
+        memory = convolution("fsmn.conv", width, 1, c.count("fsmn_kernel_size"), component="audio", split="replicated")
         if depth:
             for name in ("q_proj", "k_proj", "v_proj"):
                 yield linear(name, width, source, bias=True, component="audio")

@@ -8,7 +8,7 @@ from kvplan.models.config import Config
 from kvplan.models.decoder import FULL, SLIDING
 from kvplan.models.families.gemma2 import Gemma
 from kvplan.models.spec import Layer
-from kvplan.models.towers import Composed, Tower, times
+from kvplan.models.towers import Composed, Tower, replicated, times
 from kvplan.weights.parts import Component, Part, convolution, embedding, linear, norm, vector
 
 
@@ -101,8 +101,8 @@ class Gemma3nText(SharedCache):
         hidden, streams = self.hidden_size, self.streams
         rank = self.config.count("laurel_rank")
         yield from self.dense_mlp(self.mlp_widths[index])
-        yield linear("laurel.linear_left", rank, hidden, component="mlp", split="replicated")
-        yield linear("laurel.linear_right", hidden, rank, component="mlp", split="replicated")
+        yield linear("laurel.linear_left", rank, hidden, component="mlp")
+        yield linear("laurel.linear_right", hidden, rank, component="mlp", split="row")
         yield norm("laurel.post_laurel_norm", hidden)
         yield vector("altup.correct_output_scale", hidden, component="other")
         yield linear("altup.correction_coefs", streams, streams, component="other", split="replicated")
@@ -118,7 +118,7 @@ class Gemma3nText(SharedCache):
         width = self.layer_count * self.per_layer
         yield from super().embedding_parts()
         yield embedding("embed_tokens_per_layer", self.config.count("vocab_size_per_layer_input"), width)
-        yield linear("per_layer_model_projection", width, self.hidden_size, component="embeddings", split="replicated")
+        yield linear("per_layer_model_projection", width, self.hidden_size, component="embeddings")
         yield norm("per_layer_projection_norm", self.per_layer)
         for name in ("altup_projections", "altup_unembed_projections"):
             if self.streams > 1:
@@ -127,7 +127,6 @@ class Gemma3nText(SharedCache):
                     self.hidden_size,
                     self.hidden_size,
                     component="other",
-                    split="replicated",
                     count=self.streams - 1,
                 )
 
@@ -142,20 +141,29 @@ class Gemma3nAudio(Tower):
         """Return all parameters."""
         c, width = self.config, self.width
         heads = c.count("conf_num_attention_heads")
-        yield from self.stem()
+        yield from replicated(self.stem())
         if heads > width:
             raise c.fail("conf_num_attention_heads", f"is {heads}, more than the width ({width}).")
         yield from times(
             c.count("conf_num_hidden_layers", minimum=0),
-            (
-                linear("ffw.ffw_layer_1", 4 * width, width, component="audio", count=2),
-                linear("ffw.ffw_layer_2", width, 4 * width, component="audio", split="row", count=2),
-                linear("attention", width, width, component="audio", count=5),  # q, k, v, post and positions
-                vector("per_dim_scale", width // heads, component="audio"),
-                linear("lconv1d.linear_start", 2 * width, width, component="audio"),
-                convolution("lconv1d.depthwise_conv1d", width, 1, c.count("conf_conv_kernel_size"), component="audio"),
-                linear("lconv1d.linear_end", width, width, component="audio"),
-                norm("norms", width, component="audio", count=9),
+            replicated(
+                (
+                    linear("ffw.ffw_layer_1", 4 * width, width, component="audio", count=2),
+                    linear("ffw.ffw_layer_2", width, 4 * width, component="audio", split="row", count=2),
+                    linear("attention", width, width, component="audio", count=5),  # q, k, v, post and positions
+                    vector("per_dim_scale", width // heads, component="audio"),
+                    linear("lconv1d.linear_start", 2 * width, width, component="audio"),
+                    convolution(
+                        "lconv1d.depthwise_conv1d",
+                        width,
+                        1,
+                        c.count("conf_conv_kernel_size"),
+                        component="audio",
+                        split="replicated",
+                    ),
+                    linear("lconv1d.linear_end", width, width, component="audio"),
+                    norm("norms", width, component="audio", count=9),
+                )
             ),
         )
 
@@ -168,7 +176,7 @@ class Gemma3nAudio(Tower):
             raise c.fail("sscp_conv_channel_size", "does not hold two numbers.")
         bins, before = c.count("input_feat_size"), 1
         for out, (time, frequency), (_, stride) in zip(channels, kernels, strides, strict=False):
-            yield convolution("subsample.conv", out, before, time, frequency, component="audio")
+            yield convolution("subsample.conv", out, before, time, frequency, component="audio", split="replicated")
             yield norm("subsample.norm", out, component="audio")
             bins, before = max((bins + 2 - frequency) // stride + 1, 0), out
         yield linear("subsample.input_proj_linear", self.width, before * bins, component="audio")
@@ -222,4 +230,4 @@ class Gemma3n(Composed):
             name = f"embed_{component}"
             yield embedding(f"{name}.embedding", tower.config.count("vocab_size"), width, component="projector")
             yield norm(f"{name}.norms", width, component="projector", count=2)
-            yield self.join(f"{name}.embedding_projection", self.hidden_size, width, bias=False)
+            yield self.join(f"{name}.embedding_projection", self.hidden_size, width, bias=False, split="row")

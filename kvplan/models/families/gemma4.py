@@ -10,7 +10,7 @@ from kvplan.models.families.gemma3n import SharedCache
 from kvplan.models.family import Family
 from kvplan.models.listed import layer_overrides
 from kvplan.models.spec import Layer, Moe
-from kvplan.models.towers import Composed, Tower, times
+from kvplan.models.towers import Composed, Tower, replicated, times
 from kvplan.weights import blocks
 from kvplan.weights.parts import Component, Part, convolution, embedding, linear, norm, vector
 
@@ -168,7 +168,7 @@ class Gemma4Vision(Tower):
         """Return all parameters; the standardisation and the clipping are buffers."""
         c, width = self.config, self.width
         heads, dim = c.count("num_attention_heads"), c.count("head_dim")
-        yield linear("input_proj", width, 3 * c.count("patch_size") ** 2, component="vision")
+        yield linear("input_proj", width, 3 * c.count("patch_size") ** 2, component="vision", split="replicated")
         yield vector("position_embedding_table", 2, c.count("position_embedding_size"), width, component="vision")
         layer = (
             *blocks.attention(
@@ -178,7 +178,7 @@ class Gemma4Vision(Tower):
             norm("qk_norms", dim, component="vision", count=2),
             norm("layer_norms", width, component="vision", count=4),
         )
-        yield from times(self.depth, layer)
+        yield from times(self.depth, replicated(layer))
 
 
 class Gemma4Audio(Tower):
@@ -204,10 +204,10 @@ class Gemma4Audio(Tower):
             raise c.fail("subsampling_conv_channels", "does not hold two numbers.")
         inner = width // heads * heads
         for out, before in zip(channels, (1, channels[0]), strict=True):
-            yield convolution("subsample.conv", out, before, 3, 3, component="audio")
+            yield convolution("subsample.conv", out, before, 3, 3, component="audio", split="replicated")
             yield norm("subsample.norm", out, component="audio")
         # 128 mel bins, a quarter of them after two convolutions of stride 2; the projection takes channels[0] // 4 rows.
-        yield linear("input_proj_linear", width, channels[0] // 4 * channels[1], component="audio")
+        yield linear("input_proj_linear", width, channels[0] // 4 * channels[1], component="audio", split="replicated")
         layer = (
             linear("self_attn.qkv_and_positions", inner, width, component="audio", count=4),
             linear("self_attn.post", width, width, component="audio"),
@@ -215,12 +215,14 @@ class Gemma4Audio(Tower):
             linear("feed_forward.ffw_layer_1", 4 * width, width, component="audio", count=2),
             linear("feed_forward.ffw_layer_2", width, 4 * width, component="audio", split="row", count=2),
             linear("lconv1d.linear_start", 2 * width, width, component="audio"),
-            convolution("lconv1d.depthwise_conv1d", width, 1, c.count("conv_kernel_size"), component="audio"),
+            convolution(
+                "lconv1d.depthwise_conv1d", width, 1, c.count("conv_kernel_size"), component="audio", split="replicated"
+            ),
             linear("lconv1d.linear_end", width, width, component="audio"),
             norm("norms", width, component="audio", count=9),
         )
-        yield from times(self.depth, layer)
-        yield linear("output_proj", self.features, width, bias=True, component="audio")
+        yield from times(self.depth, replicated(layer))
+        yield linear("output_proj", self.features, width, bias=True, component="audio", split="replicated")
 
 
 class Gemma4(Composed):

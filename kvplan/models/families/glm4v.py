@@ -28,7 +28,9 @@ class Glm4vVision(Tower):
     def before(self) -> Iterator[Part]:
         """Return what stands before the layers."""
         yield self.patches()
-        yield embedding("embeddings.position_embedding", patch_grid(self.config), self.width, component="vision")
+        yield embedding(
+            "embeddings.position_embedding", patch_grid(self.config), self.width, component="vision", split="replicated"
+        )
         yield norm("post_conv_layernorm", self.width, component="vision")
 
     def layer(self) -> Iterator[Part]:
@@ -54,7 +56,9 @@ class Glm4vVision(Tower):
         yield from self.before()
         yield from times(self.depth, self.layer())
         yield norm("post_layernorm", self.width, component="vision")
-        yield convolution("downsample", out, self.width, merge, merge, bias=True, component="vision")
+        yield convolution(
+            "downsample", out, self.width, merge, merge, bias=True, component="vision", split="replicated"
+        )
         yield linear("merger.proj", out, out, component="vision")
         yield norm("merger.post_projection_norm", out, bias=True, component="vision")
         yield linear("merger.gate_proj", self.merger_size, out, component="vision")

@@ -21,7 +21,9 @@ class GlmImageVision(Tower):
         """Return all parameters."""
         bias = self.config.flag("attention_bias", default=True)
         yield patch_embedding(self.config, self.width, bias=True, channels="in_channels")
-        yield embedding("position_embedding", patch_grid(self.config), self.width, component="vision")
+        yield embedding(
+            "position_embedding", patch_grid(self.config), self.width, component="vision", split="replicated"
+        )
         yield from times(self.depth, encoder_layer(self.width, self.mlp, qkv_bias=bias, output_bias=bias))
 
 

@@ -1,6 +1,7 @@
 """GPT-2 and its kin with learned positions: GPT-SW3, GPT-BigCode (StarCoder, SantaCoder), GPT-1, BioGPT, Jais."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 
 from kvplan.caches import CrossAttention, LayerCache
@@ -49,6 +50,10 @@ class GptBigCode(Classic):
     def kv_heads(self) -> int:
         """One for multi-query, else one per query head."""
         return 1 if self.config.flag("multi_query", default=True) else self.heads
+
+    def dense_mlp(self, width: int) -> Iterator[Part]:
+        """Return the MLP, whole on every rank: vLLM 0.33 runs transformers' class, which has no plan to split it."""
+        return (replace(part, split="replicated") for part in super().dense_mlp(width))
 
 
 class OpenAiGpt(Classic):

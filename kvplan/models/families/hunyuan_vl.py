@@ -24,7 +24,7 @@ class HunyuanVLVision(Tower):
         head = c.optional_count("head_dim", minimum=0) or head_width(c, self.width, heads)
         positions = (c.count("max_image_size") // c.count("patch_size")) ** 2 + 1
         yield patch_embedding(c, self.width, bias=True)
-        yield embedding("position_embedding", positions, self.width, component="vision")
+        yield embedding("position_embedding", positions, self.width, component="vision", split="replicated")
         yield from times(self.depth, encoder_layer(self.width, self.mlp, inner=heads * head))
 
 
@@ -67,8 +67,10 @@ class HunyuanVL(Composed):
         """Return the tower's merger: convolutions, a linear, four vectors and two norms."""
         vision = self.tower("vision_config")
         width, merge = self.width_of("vision_config"), vision.config.count("spatial_merge_size")
-        yield convolution("proj_conv", 2 * width, width, merge, merge, bias=True, component="projector")
-        yield convolution("proj_out", 4 * width, 2 * width, 1, 1, bias=True, component="projector")
+        yield convolution(
+            "proj_conv", 2 * width, width, merge, merge, bias=True, component="projector", split="replicated"
+        )
+        yield convolution("proj_out", 4 * width, 2 * width, 1, 1, bias=True, component="projector", split="replicated")
         yield self.join("mlp", self.hidden_size, 4 * width)
         yield vector("image_newline", 4 * width, component="projector")
         yield vector("image_begin_end_sep", self.hidden_size, component="projector", count=3)

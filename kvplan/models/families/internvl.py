@@ -43,7 +43,9 @@ class InternVLVision(Tower):
         if self.config.flag("use_mask_token", default=False):
             yield vector("mask_token", 1, 1, self.width, component="vision")
         if self.config.flag("use_absolute_position_embeddings", default=True):
-            yield embedding("position_embeddings", patch_grid(self.config) + 1, self.width, component="vision")
+            yield embedding(
+                "position_embeddings", patch_grid(self.config) + 1, self.width, component="vision", split="replicated"
+            )
 
     def outer(self) -> Iterator[Part]:
         """Return all parameters."""
@@ -74,7 +76,7 @@ class InternViT(InternVLVision):
         patch = patch_grid(self.config)
         yield vector("class_embedding", 1, 1, self.width, component="vision")
         yield patch_embedding(self.config, self.width, bias=True)
-        yield embedding("position_embedding", patch + 1, self.width, component="vision")
+        yield embedding("position_embedding", patch + 1, self.width, component="vision", split="replicated")
         yield from times(self.depth, self.layer())
 
 

@@ -25,7 +25,9 @@ class JanusVision(Tower):
         mlp = scaled(self.config, "mlp_ratio", self.width)
         bias = self.config.flag("attention_bias", default=True)
         yield patch_embedding(self.config, self.width, bias=True)
-        yield embedding("position_embedding", patch_grid(self.config), self.width, component="vision")
+        yield embedding(
+            "position_embedding", patch_grid(self.config), self.width, component="vision", split="replicated"
+        )
         yield from times(self.depth, encoder_layer(self.width, mlp, qkv_bias=bias))
         if self.config.flag("use_qk_norm", default=False):
             yield norm("qk_norm", self.width, bias=True, component="vision", count=2 * self.depth)

@@ -35,6 +35,7 @@ class KimiK3Vision(Tower):
             patch,
             bias=c.flag("patch_embed_proj_bias", default=False),
             component="vision",
+            split="replicated",
         )
         yield vector(
             "pos_emb", c.count("init_pos_emb_height"), c.count("init_pos_emb_width"), width, component="vision"

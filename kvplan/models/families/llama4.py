@@ -107,4 +107,4 @@ class Llama4(Composed):
 
     def projector_parts(self) -> Iterator[Part]:
         """Return the projection."""
-        yield self.join("linear_1", self.hidden_size, self.width_of("vision_config"), bias=False)
+        yield self.join("linear_1", self.hidden_size, self.width_of("vision_config"), bias=False, split="column")

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from kvplan.models.family import as_component
 from kvplan.models.towers import Composed
-from kvplan.weights.parts import Part, convolution, norm, vector
+from kvplan.weights.parts import Part, Split, convolution, norm, vector
 
 _CLIP_LARGE = {
     "intermediate_size": 4096,
@@ -37,6 +37,7 @@ class Llava(Composed):
     absent: ClassVar[dict[str, dict[str, Any]]] = {"vision_config": _CLIP_LARGE}
     tie_either = True
     layers_key = "vision_feature_layer"
+    split_projector: ClassVar[bool] = True
 
     @cached_property
     def unknown_parameters(self) -> str | None:
@@ -54,8 +55,10 @@ class Llava(Composed):
     def projector_parts(self) -> Iterator[Part]:
         """Return the two linears."""
         bias = self.config.flag("multimodal_projector_bias", default=True)
-        yield self.join("linear_1", self.hidden_size, self.features, bias=bias)
-        yield self.join("linear_2", self.hidden_size, self.hidden_size, bias=bias)
+        column: Split = "column" if self.split_projector else "replicated"
+        row: Split = "row" if self.split_projector else "replicated"
+        yield self.join("linear_1", self.hidden_size, self.features, bias=bias, split=column)
+        yield self.join("linear_2", self.hidden_size, self.hidden_size, bias=bias, split=row)
 
 
 class LlavaNext(Llava):
@@ -79,6 +82,7 @@ class LlavaNextVideo(LlavaNext):
     architectures = ("LlavaNextVideoForConditionalGeneration",)
     source = "transformers 5.18 modeling_llava_next_video.py"
     tie_either = True
+    split_projector = False
 
     def projector_parts(self) -> Iterator[Part]:
         """Return the linears, the row's end and the pooling convolution."""
@@ -86,7 +90,16 @@ class LlavaNextVideo(LlavaNext):
         if self.config.text("spatial_pool_mode", default="average") == "conv":
             vision, stride = self.width_of("vision_config"), self.config.count("spatial_pool_stride", default=2)
             out = self.config.count("spatial_pool_out_channels", default=vision)
-            yield convolution("vision_resampler.pool", out, vision, stride, stride, bias=True, component="projector")
+            yield convolution(
+                "vision_resampler.pool",
+                out,
+                vision,
+                stride,
+                stride,
+                bias=True,
+                component="projector",
+                split="replicated",
+            )
 
 
 class LlavaOnevision(LlavaNext):
@@ -95,6 +108,7 @@ class LlavaOnevision(LlavaNext):
     model_types = ("llava_onevision",)
     architectures = ("LlavaOnevisionForConditionalGeneration",)
     source = "transformers 5.18 modeling_llava_onevision.py, configuration_llava_onevision.py __post_init__"
+    split_projector = False
     absent: ClassVar[dict[str, dict[str, Any]]] = {"vision_config": SIGLIP_SO400M}
     tie_either = True
 

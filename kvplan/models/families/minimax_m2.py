@@ -1,11 +1,12 @@
 """MiniMax M2: full attention with Q and K normed over all heads, experts in every layer."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 
 from kvplan.caches import LayerCache
 from kvplan.models.listed import ListedMoe
-from kvplan.weights.parts import Part, norm
+from kvplan.weights.parts import Part, vector
 
 
 class MiniMaxM2(ListedMoe):
@@ -42,7 +43,8 @@ class MiniMaxM2(ListedMoe):
         return super().caches(index)
 
     def attention_parts(self, index: int) -> Iterator[Part]:
-        """Return the projections and the two norms, each over all heads."""
+        """Return the projections and the two norms, each over all heads and split with them."""
         yield from super().attention_parts(index)
-        yield norm("q_norm", self.heads * self.head_dim)
-        yield norm("k_norm", self.kv_heads * self.head_dim)
+        yield vector("q_norm", self.heads * self.head_dim, component="norms", split="column")
+        keys = vector("k_norm", self.kv_heads * self.head_dim, component="norms", split="column")
+        yield replace(keys, units=self.kv_heads)

@@ -41,9 +41,11 @@ class MllamaVision(Tower):
         yield patch_embedding(config, width, bias=False)
         yield vector("class_embedding", width, component="vision")
         yield vector("gated_positional_embedding.embedding", self.patches, width, component="vision")
-        yield embedding("gated_positional_embedding.tile", rows, self.positions * width, component="vision")
-        yield embedding("pre_tile_positional_embedding", rows, tiles * width, component="vision")
-        yield embedding("post_tile_positional_embedding", rows, tiles * width, component="vision")
+        yield embedding(
+            "gated_positional_embedding.tile", rows, self.positions * width, component="vision", split="replicated"
+        )
+        yield embedding("pre_tile_positional_embedding", rows, tiles * width, component="vision", split="replicated")
+        yield embedding("post_tile_positional_embedding", rows, tiles * width, component="vision", split="replicated")
         yield vector("positional_gates", 3, component="vision")
         yield norm("layernorm_pre", width, bias=True, component="vision")
         yield norm("layernorm_post", width, bias=True, component="vision")

@@ -39,9 +39,9 @@ class Molmo2Vision(Tower):
         )
         kv_inner = c.count("num_key_value_heads", default=16) * c.count("head_dim", default=72)
         bias = c.flag("attention_bias", default=True)
-        yield embedding("positional_embedding", positions, width, component="vision")
+        yield embedding("positional_embedding", positions, width, component="vision", split="replicated")
         source = patch * patch * c.count("num_channels", default=3)
-        yield linear("patch_embedding", width, source, bias=True, component="vision")
+        yield linear("patch_embedding", width, source, bias=True, component="vision", split="replicated")
         layer = encoder_layer(
             width,
             c.count("intermediate_size", default=4304),
@@ -107,16 +107,17 @@ class Molmo2(Composed):
         bias, mlp_bias = adapter.flag("attention_bias", default=True), adapter.flag("mlp_bias", default=False)
         inner = adapter.count("intermediate_size", default=18944)
         yield from _pooling(width, depths * width, heads * head, kv_heads * head, bias=bias)
-        yield self.join("image_projector.gate_proj", inner, width, bias=mlp_bias)
-        yield self.join("image_projector.up_proj", inner, width, bias=mlp_bias)
-        yield self.join("image_projector.down_proj", adapter.count("text_hidden_size", default=3584), inner, bias=False)
+        yield self.join("image_projector.gate_proj", inner, width, bias=mlp_bias, split="column")
+        yield self.join("image_projector.up_proj", inner, width, bias=mlp_bias, split="column")
+        out = adapter.count("text_hidden_size", default=3584)
+        yield self.join("image_projector.down_proj", out, inner, bias=False, split="row")
 
 
 def _pooling(width: int, source: int, inner: int, kv_inner: int, *, bias: bool) -> Iterator[Part]:
     """Return attention from the mean of some patches to these patches: all of Q, K and V read the wide features."""
     for name, out in (("q_proj", inner), ("k_proj", kv_inner), ("v_proj", kv_inner)):
-        yield linear(name, out, source, bias=bias, component="projector", split="replicated")
-    yield linear("o_proj", width, inner, bias=bias, component="projector", split="replicated")
+        yield linear(name, out, source, bias=bias, component="projector")
+    yield linear("o_proj", width, inner, bias=bias, component="projector", split="row")
 
 
 class Molmo(Decoder):

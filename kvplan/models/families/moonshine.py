@@ -67,9 +67,9 @@ class Moonshine(EncoderDecoder):
         config, width = self.config, self.hidden_size
         heads = config.count("encoder_num_attention_heads")
         size = config.optional_count("head_dim", minimum=0) or head_width(config, width, heads)
-        yield convolution("conv1", width, 1, 127, component="encoder")
-        yield convolution("conv2", 2 * width, width, 7, bias=True, component="encoder")
-        yield convolution("conv3", width, 2 * width, 3, bias=True, component="encoder")
+        yield convolution("conv1", width, 1, 127, component="encoder", split="replicated")
+        yield convolution("conv2", 2 * width, width, 7, bias=True, component="encoder", split="replicated")
+        yield convolution("conv3", width, 2 * width, 3, bias=True, component="encoder", split="replicated")
         yield norm("groupnorm", width, bias=True, component="encoder")
         layer = encoder_layer(
             width,
@@ -104,8 +104,8 @@ class MoonshineStreamingEncoder(Tower):
         bias = config.flag("attention_bias", default=False)
         frame = round(config.count("sample_rate") * config.number("frame_ms") / 1000)
         yield vector("comp.log_k", 1, component="audio")
-        yield convolution("conv1", 2 * width, width, 5, bias=True, component="audio")
-        yield convolution("conv2", width, 2 * width, 5, bias=True, component="audio")
+        yield convolution("conv1", 2 * width, width, 5, bias=True, component="audio", split="replicated")
+        yield convolution("conv2", width, 2 * width, 5, bias=True, component="audio", split="replicated")
         yield linear("linear", width, max(frame, 0), component="audio")
         layer = encoder_layer(
             width,

@@ -19,8 +19,8 @@ class MuseGlimmerVision(Tower):
         c.read.add("layer_types")  # windows inside the tower; nothing is cached
         patch = 3 * c.count("patch_temporal") * c.count("patch_size") ** 2
         positions = c.count("pos_emb_height") * c.count("pos_emb_width")
-        yield linear("patch_embedding", self.width, patch, component="vision")
-        yield embedding("position_embedding_table", positions, self.width, component="vision")
+        yield linear("patch_embedding", self.width, patch, component="vision", split="replicated")
+        yield embedding("position_embedding_table", positions, self.width, component="vision", split="replicated")
         yield norm("ln_pre_post", self.width, bias=True, component="vision", count=2)
         yield from times(self.depth, encoder_layer(self.width, self.mlp))
 

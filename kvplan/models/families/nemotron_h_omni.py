@@ -20,9 +20,9 @@ class Radio(Tower):
         c, width = self.config, self.width
         patch = c.count("num_channels") * c.count("patch_size") ** 2
         side = c.count("max_img_size") // c.count("patch_size")
-        yield linear("patch_projection", width, patch, component="vision")
+        yield linear("patch_projection", width, patch, component="vision", split="replicated")
         if frames := c.optional_count("video_temporal_patch_size"):
-            yield linear("video_patch_projection", width, frames * patch, component="vision")
+            yield linear("video_patch_projection", width, frames * patch, component="vision", split="replicated")
         yield vector("position_embedding", 1, side * side, width, component="vision")
         tokens = c.count("num_cls_tokens", minimum=0) + c.count("num_registers", minimum=0)
         yield vector("cls_register_token", tokens, width, component="vision")

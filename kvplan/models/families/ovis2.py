@@ -30,7 +30,7 @@ class Ovis2Vision(Tower):
         if words < 1:
             raise c.fail("vocab_size", "has no words besides the indicators.")
         yield patch_embedding(c, width, bias=True)
-        yield embedding("position_embedding", patch_grid(c), width, component="vision")
+        yield embedding("position_embedding", patch_grid(c), width, component="vision", split="replicated")
         yield norm("rms_norms", width, component="vision", count=2)
         yield from times(self.depth, layer)
         yield linear("head_linear", words, width * c.count("hidden_stride") ** 2, component="vision")

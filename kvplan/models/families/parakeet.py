@@ -34,13 +34,31 @@ class ParakeetEncoder(Tower):
         steps = factor.bit_length() - 1
         if factor != 1 << steps:
             raise config.fail("subsampling_factor", f"is {factor}; a power of two was expected.")
-        yield convolution("subsampling.0", channels, 1, kernel, kernel, bias=True, component="audio")
+        yield convolution(
+            "subsampling.0", channels, 1, kernel, kernel, bias=True, component="audio", split="replicated"
+        )
         if steps > 1:
             later = steps - 1
             yield convolution(
-                "subsampling.depthwise", channels, 1, kernel, kernel, bias=True, component="audio", count=later
+                "subsampling.depthwise",
+                channels,
+                1,
+                kernel,
+                kernel,
+                bias=True,
+                component="audio",
+                count=later,
+                split="replicated",
             )
-            yield convolution("subsampling.pointwise", channels, channels, bias=True, component="audio", count=later)
+            yield convolution(
+                "subsampling.pointwise",
+                channels,
+                channels,
+                bias=True,
+                component="audio",
+                count=later,
+                split="replicated",
+            )
         bins = config.count("num_mel_bins") // stride ** min(steps, 64)
         yield linear("subsampling.linear", self.width, channels * bins, bias=True, component="audio")
 
@@ -55,9 +73,13 @@ class ParakeetEncoder(Tower):
         yield linear("relative_k_proj", inner, width, component="audio")
         yield vector("bias_u_v", 2 * inner, component="audio")
         kernel = config.count("conv_kernel_size")
-        yield convolution("conv.pointwise_conv1", 2 * width, width, bias=convolved, component="audio")
-        yield convolution("conv.depthwise_conv", width, 1, kernel, bias=convolved, component="audio")
-        yield convolution("conv.pointwise_conv2", width, width, bias=convolved, component="audio")
+        yield convolution(
+            "conv.pointwise_conv1", 2 * width, width, bias=convolved, component="audio", split="replicated"
+        )
+        yield convolution(
+            "conv.depthwise_conv", width, 1, kernel, bias=convolved, component="audio", split="replicated"
+        )
+        yield convolution("conv.pointwise_conv2", width, width, bias=convolved, component="audio", split="replicated")
         yield norm("conv.norm", width, bias=True, component="audio")
         yield norm("norms", width, bias=True, component="audio", count=5)
 
@@ -92,7 +114,9 @@ class ParakeetCtc(Family):
         encoder = encoder_part(self)
         yield from encoder.outer()
         width = encoder.config.count("hidden_size")
-        yield convolution("ctc_head", self.config.count("vocab_size"), width, bias=True, component="head")
+        yield convolution(
+            "ctc_head", self.config.count("vocab_size"), width, bias=True, component="head", split="replicated"
+        )
 
 
 class ParakeetTransducer(Family):

@@ -9,7 +9,7 @@ from kvplan.models.families.clip import ClipVision
 from kvplan.models.families.phi3 import Phi3
 from kvplan.models.families.siglip import SiglipVision
 from kvplan.models.family import as_component
-from kvplan.models.towers import Tower, feed_forward, head_width, self_attention, times
+from kvplan.models.towers import Tower, feed_forward, head_width, replicated, self_attention, times
 from kvplan.weights.parts import Part, convolution, embedding, linear, norm, vector
 
 
@@ -38,9 +38,20 @@ class Phi4MultimodalAudio(Tower):
         halvings = c.count("time_reduction").bit_length() - 1
         channels, bins = c.count("nemo_conv_channels"), c.count("input_size")
         for index in range(halvings):
-            yield convolution(f"embed.conv.{index}", channels, 1, 3, 3, bias=True, component="audio")
+            yield convolution(
+                f"embed.conv.{index}", channels, 1, 3, 3, bias=True, component="audio", split="replicated"
+            )
             if index:
-                yield convolution(f"embed.conv.{index}.point", channels, channels, 1, 1, bias=True, component="audio")
+                yield convolution(
+                    f"embed.conv.{index}.point",
+                    channels,
+                    channels,
+                    1,
+                    1,
+                    bias=True,
+                    component="audio",
+                    split="replicated",
+                )
             bins = (bins + 1) // 2
         bins = c.optional_count("nemo_final_size") or bins
         yield linear("embed.out", width, channels * bins, bias=True, component="audio")
@@ -56,11 +67,19 @@ class Phi4MultimodalAudio(Tower):
         wide = width * c.count("depthwise_multiplier")
         yield from times(2, feed_forward(width, self.mlp, component="audio", gated=True))
         yield from self_attention(width, component="audio", inner=heads * head)
-        yield convolution("glu.ext_pw_conv_1d", 2 * out, width, 1, bias=True, component="audio")
+        yield convolution("glu.ext_pw_conv_1d", 2 * out, width, 1, bias=True, component="audio", split="replicated")
         yield vector("glu.b", 1, out, 1, component="audio", count=2)
-        yield convolution("dw_conv", wide, 1, c.count("kernel_size"), bias=True, component="audio")
-        yield convolution("pw_conv", c.count("depthwise_separable_out_channel"), wide, 1, bias=True, component="audio")
-        yield convolution("ext_pw_conv_1d", out, width, 1, bias=True, component="audio")
+        yield convolution("dw_conv", wide, 1, c.count("kernel_size"), bias=True, component="audio", split="replicated")
+        yield convolution(
+            "pw_conv",
+            c.count("depthwise_separable_out_channel"),
+            wide,
+            1,
+            bias=True,
+            component="audio",
+            split="replicated",
+        )
+        yield convolution("ext_pw_conv_1d", out, width, 1, bias=True, component="audio", split="replicated")
         yield norm("layer_norms", width, bias=True, component="audio", count=5)
 
 
@@ -87,7 +106,7 @@ class Phi4Multimodal(Phi3):
         vision = Phi4MultimodalVision(self._section("vision_config", "phi4_multimodal_vision"))
         audio = Phi4MultimodalAudio(self._section("audio_config", "phi4_multimodal_audio"))
         yield from vision.outer()
-        yield from audio.outer()
+        yield from replicated(audio.outer())
         yield vector("feature_extensors", vision.width, component="projector", count=2)
         yield self._join("img_projection_up", hidden, vision.width)
         yield self._join("img_projection_down", hidden, hidden)

@@ -58,8 +58,8 @@ class Mistral3(Composed):
         bias = self.config.flag("multimodal_projector_bias", default=False)
         yield norm("projector.norm", vision, component="projector")
         yield self.join("patch_merger.merging_layer", vision, merged, bias=False)
-        yield self.join("linear_1", self.hidden_size, vision * features, bias=bias)
-        yield self.join("linear_2", self.hidden_size, self.hidden_size, bias=bias)
+        yield self.join("linear_1", self.hidden_size, vision * features, bias=bias, split="column")
+        yield self.join("linear_2", self.hidden_size, self.hidden_size, bias=bias, split="row")
 
 
 class LightOnOcr(Mistral3):

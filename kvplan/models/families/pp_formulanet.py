@@ -103,8 +103,8 @@ class PpFormulaNet(Family):
         yield from self.vision.outer()
         config = self.vision.config
         first, middle, last = (config.count(f"post_conv_{name}_channels") for name in ("in", "mid", "out"))
-        yield convolution("projector.conv1", middle, first, 3, 3, component="projector")
-        yield convolution("projector.conv2", last, middle, 3, 3, component="projector")
+        yield convolution("projector.conv1", middle, first, 3, 3, component="projector", split="replicated")
+        yield convolution("projector.conv2", last, middle, 3, 3, component="projector", split="replicated")
         yield linear("projector.linear_1", last, last, bias=True, component="projector", split="replicated")
         width = config.count("decoder_hidden_size")
         yield linear("projector.linear_2", width, last, bias=True, component="projector", split="replicated")

@@ -46,7 +46,13 @@ class ProphetNet(EncoderDecoder):
 
     def encoder_parts(self) -> Iterator[Part]:
         """Return positions, norm and layers of the encoder."""
-        yield embedding("encoder.position_embeddings", self.max_context_tokens, self.hidden_size, component="encoder")
+        yield embedding(
+            "encoder.position_embeddings",
+            self.max_context_tokens,
+            self.hidden_size,
+            component="encoder",
+            split="replicated",
+        )
         yield norm("encoder.embeddings_layer_norm", self.hidden_size, bias=True, component="encoder")
         yield from super().encoder_parts()
 

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, ClassVar
 
-from kvplan.models.towers import Composed, Tower, encoder_layer, head_width, times, whisper_stem
+from kvplan.models.towers import Composed, Tower, encoder_layer, head_width, replicated, times, whisper_stem
 from kvplan.weights.parts import Component, Part, convolution, embedding, linear, norm
 
 
 class WhisperAudio(Tower):
     """Whisper's encoder: two convolutions, positions that are parameters, layers without a bias on K, a norm."""
 
-    model_types = ("qwen2_audio_encoder", "voxtral_encoder", "audioflamingo3_encoder", "musicflamingo_encoder")
-    source = "transformers 5.18 modeling_qwen2_audio.py, modeling_voxtral.py, modeling_audioflamingo3.py"
+    model_types = ("qwen2_audio_encoder", "audioflamingo3_encoder", "musicflamingo_encoder")
+    source = "transformers 5.18 modeling_qwen2_audio.py, modeling_audioflamingo3.py; vLLM 0.33 models/qwen2_audio.py"
     k_bias = False
+    whole = True  # vLLM runs transformers' encoder as it is
 
     @cached_property
     def width(self) -> int:
@@ -36,7 +37,13 @@ class WhisperAudio(Tower):
     def stem(self) -> Iterator[Part]:
         """Return what stands before the layers."""
         yield from whisper_stem(self.width, self.config.count("num_mel_bins"))
-        yield embedding("embed_positions", self.config.count("max_source_positions"), self.width, component="audio")
+        yield embedding(
+            "embed_positions",
+            self.config.count("max_source_positions"),
+            self.width,
+            component="audio",
+            split="replicated",
+        )
 
     def layer(self) -> Iterator[Part]:
         """Return one layer."""
@@ -48,9 +55,16 @@ class WhisperAudio(Tower):
 
     def outer(self) -> Iterator[Part]:
         """Return all parameters."""
-        yield from self.stem()
-        yield from times(self.depth, self.layer())
-        yield from self.end()
+        parts = (*self.stem(), *times(self.depth, self.layer()), *self.end())
+        return replicated(parts) if self.whole else iter(parts)
+
+
+class VoxtralAudio(WhisperAudio):
+    """Voxtral's: vLLM has an encoder of its own for it, split over the ranks."""
+
+    model_types = ("voxtral_encoder",)
+    source = "transformers 5.18 modeling_voxtral.py; vLLM 0.33 models/whisper.py"
+    whole = False
 
 
 class Qwen25OmniAudio(WhisperAudio):
@@ -79,17 +93,20 @@ class Qwen3AsrAudio(WhisperAudio):
     """Qwen 3-ASR's: three two-dimensional convolutions that halve the mel bins, a linear, biases everywhere."""
 
     model_types = ("qwen3_asr_encoder",)
-    source = "transformers 5.18 modeling_qwen3_asr.py"
+    source = "transformers 5.18 modeling_qwen3_asr.py; vLLM 0.33 models/qwen3_omni_moe_thinker.py"
     k_bias = True
+    whole = False
 
     def stem(self) -> Iterator[Part]:
         """Return the convolutions and the linear over what is left of the mel bins."""
         channels, bins = self.config.count("downsample_hidden_size"), self.config.count("num_mel_bins")
         for index in range(3):
             source = channels if index else 1
-            yield convolution(f"conv2d{index + 1}", channels, source, 3, 3, bias=True, component="audio")
+            yield convolution(
+                f"conv2d{index + 1}", channels, source, 3, 3, bias=True, component="audio", split="replicated"
+            )
             bins = (bins + 1) // 2
-        yield linear("conv_out", self.width, channels * bins, component="audio")
+        yield linear("conv_out", self.width, channels * bins, component="audio", split="replicated")
 
 
 class Qwen3OmniAudio(Qwen3AsrAudio):
@@ -106,14 +123,15 @@ class Qwen3OmniAudio(Qwen3AsrAudio):
     def end(self) -> Iterator[Part]:
         """Return the norm and the two linears."""
         yield from super().end()
-        yield linear("proj1", self.width, self.width, bias=True, component="audio")
-        yield linear("proj2", self.features, self.width, bias=True, component="audio")
+        yield linear("proj1", self.width, self.width, bias=True, component="audio", split="replicated")
+        yield linear("proj2", self.features, self.width, bias=True, component="audio", split="replicated")
 
 
 class GlmAsrAudio(WhisperAudio):
     """GLM-ASR's: rotary positions, possibly fewer KV heads."""
 
     model_types = ("glmasr_encoder",)
+    whole = False
     source = "transformers 5.18 modeling_glmasr.py, configuration_glmasr.py __post_init__"
 
     def stem(self) -> Iterator[Part]:

@@ -37,7 +37,13 @@ class Qwen3VLVision(Qwen25VLVision):
 
     def merger(self) -> Iterator[Part]:
         """Return the positions and the mergers; the deep ones norm after merging."""
-        yield embedding("pos_embed", self.config.count("num_position_embeddings"), self.width, component="vision")
+        yield embedding(
+            "pos_embed",
+            self.config.count("num_position_embeddings"),
+            self.width,
+            component="vision",
+            split="replicated",
+        )
         yield from self._merger("merger", self.width)
         for index in range(self.deep_mergers):
             yield from self._merger(f"deepstack_merger_list.{index}", self.merged)

@@ -12,15 +12,15 @@ from kvplan.weights.parts import Component, Part, convolution, embedding, norm, 
 
 def sam_neck(width: int, out: int) -> Iterator[Part]:
     """Return SAM's neck: a 1 x 1 and a 3 x 3 convolution without biases, a norm behind each."""
-    yield convolution("neck.conv1", out, width, 1, 1, component="vision")
-    yield convolution("neck.conv2", out, out, 3, 3, component="vision")
+    yield convolution("neck.conv1", out, width, 1, 1, component="vision", split="replicated")
+    yield convolution("neck.conv2", out, out, 3, 3, component="vision", split="replicated")
     yield norm("neck.layer_norms", out, bias=True, component="vision", count=2)
 
 
 def strided(first: int, second: int, source: int) -> Iterator[Part]:
     """Return two 3 x 3 convolutions without biases that halve the image twice."""
-    yield convolution("proj.conv1", first, source, 3, 3, component="vision")
-    yield convolution("proj.conv2", second, first, 3, 3, component="vision")
+    yield convolution("proj.conv1", first, source, 3, 3, component="vision", split="replicated")
+    yield convolution("proj.conv2", second, first, 3, 3, component="vision", split="replicated")
 
 
 class SamVision(Tower):
@@ -116,8 +116,10 @@ class GotOcr2(Composed):
     def projector_parts(self) -> Iterator[Part]:
         """Return the two convolutions and the linear."""
         channels = self.width_of("vision_config")
-        yield convolution("conv_upsampler1", 2 * channels, channels, 3, 3, component="projector")
-        yield convolution("conv_upsampler2", self.hidden_size, 2 * channels, 3, 3, component="projector")
+        yield convolution("conv_upsampler1", 2 * channels, channels, 3, 3, component="projector", split="replicated")
+        yield convolution(
+            "conv_upsampler2", self.hidden_size, 2 * channels, 3, 3, component="projector", split="replicated"
+        )
         yield self.join("multimodal_projector", self.hidden_size, self.hidden_size)
 
 
@@ -224,7 +226,9 @@ class ClipWithoutPatches(Tower):
         """Return all parameters."""
         image, patch = self.config.count("image_size"), self.config.count("patch_size")
         yield vector("class_embedding", self.width, component="vision")
-        yield embedding("position_embedding", (image // patch) ** 2 + 1, self.width, component="vision")
+        yield embedding(
+            "position_embedding", (image // patch) ** 2 + 1, self.width, component="vision", split="replicated"
+        )
         yield norm("pre_layrnorm", self.width, bias=True, component="vision")
         yield from times(self.depth, encoder_layer(self.width, self.mlp))
 

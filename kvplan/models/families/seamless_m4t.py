@@ -91,9 +91,14 @@ class SeamlessM4T(EncoderDecoder):
         yield from times(2, feed_forward(width, mlp, component="audio"))
         yield from self_attention(width, component="audio")
         yield from self.position_parts()
-        yield convolution("conv_module.pointwise_convs", 3 * width, width, component="audio")
+        yield convolution("conv_module.pointwise_convs", 3 * width, width, component="audio", split="replicated")
         yield convolution(
-            "conv_module.depthwise_conv", width, 1, config.count("conv_depthwise_kernel_size"), component="audio"
+            "conv_module.depthwise_conv",
+            width,
+            1,
+            config.count("conv_depthwise_kernel_size"),
+            component="audio",
+            split="replicated",
         )
         yield norm("norms", width, bias=True, component="audio", count=6)
 
@@ -101,7 +106,9 @@ class SeamlessM4T(EncoderDecoder):
         """Return one layer of the adapter: strided convolutions around attention, an MLP."""
         config, width = self.config, self.hidden_size
         kernel = config.count("adaptor_kernel_size")
-        yield convolution("adapter.convs", 2 * width, width, kernel, bias=True, component="audio", count=2)
+        yield convolution(
+            "adapter.convs", 2 * width, width, kernel, bias=True, component="audio", count=2, split="replicated"
+        )
         yield from self_attention(width, component="audio")
         yield from feed_forward(width, config.count("speech_encoder_intermediate_size"), component="audio")
         yield norm("adapter.norms", width, bias=True, component="audio", count=3)

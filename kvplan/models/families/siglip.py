@@ -28,7 +28,9 @@ class SiglipVision(Tower):
     def embedding_parts(self) -> Iterator[Part]:
         """Return the patch convolution and the positions."""
         yield patch_embedding(self.config, self.width, bias=True)
-        yield embedding("position_embedding", patch_grid(self.config), self.width, component="vision")
+        yield embedding(
+            "position_embedding", patch_grid(self.config), self.width, component="vision", split="replicated"
+        )
 
 
 class Siglip2Vision(SiglipVision):
@@ -41,8 +43,12 @@ class Siglip2Vision(SiglipVision):
         """Return the patch linear and the positions."""
         patch = self.config.count("patch_size")
         channels = self.config.count("num_channels")
-        yield linear("patch_embedding", self.width, channels * patch * patch, bias=True, component="vision")
-        yield embedding("position_embedding", self.config.count("num_patches"), self.width, component="vision")
+        yield linear(
+            "patch_embedding", self.width, channels * patch * patch, bias=True, component="vision", split="replicated"
+        )
+        yield embedding(
+            "position_embedding", self.config.count("num_patches"), self.width, component="vision", split="replicated"
+        )
 
 
 class IdeficsVision(SiglipVision):

@@ -55,7 +55,7 @@ class SpeechT5(EncoderDecoder):
         yield norm("encoder.layer_norm", width, bias=True, component="encoder")
         heads = config.count("encoder_attention_heads")
         rows = 2 * config.count("encoder_max_relative_position")
-        yield embedding("encoder.embed_positions", rows, width // heads, component="encoder")
+        yield embedding("encoder.embed_positions", rows, width // heads, component="encoder", split="replicated")
 
     def speech_parts(self) -> Iterator[Part]:
         """Return wav2vec 2.0's front."""
@@ -95,5 +95,5 @@ class SpeechT5(EncoderDecoder):
         for index in range(layers):
             source, out = (units if index else bins), (bins if index == layers - 1 else units)
             kernel = config.count("speech_decoder_postnet_kernel")
-            yield convolution(f"postnet.{index}", out, source, kernel, component="head")
+            yield convolution(f"postnet.{index}", out, source, kernel, component="head", split="replicated")
             yield norm(f"postnet.{index}.batch_norm", out, bias=True, component="head")

@@ -35,13 +35,13 @@ class Step3p7Vision(Tower):
         width = self.width
         mlp = scaled(self.config, "mlp_ratio", width)
         yield patch_embedding(self.config, width, bias=False)
-        yield embedding("position_embedding", patch_grid(self.config), width, component="vision")
+        yield embedding("position_embedding", patch_grid(self.config), width, component="vision", split="replicated")
         yield norm("pre_layernorm", width, bias=True, component="vision")
         yield from times(
             self.depth, (*encoder_layer(width, mlp), vector("layer_scale", width, component="vision", count=2))
         )
-        yield convolution("downsampler1", 2 * width, width, 3, 3, bias=True, component="vision")
-        yield convolution("downsampler2", 4 * width, 2 * width, 3, 3, bias=True, component="vision")
+        yield convolution("downsampler1", 2 * width, width, 3, 3, bias=True, component="vision", split="replicated")
+        yield convolution("downsampler2", 4 * width, 2 * width, 3, 3, bias=True, component="vision", split="replicated")
 
 
 class Step3p7(Composed):
@@ -55,4 +55,5 @@ class Step3p7(Composed):
     def projector_parts(self) -> Iterator[Part]:
         """Return the linear."""
         bias = self.config.flag("projector_bias", default=False)
-        yield self.join("multi_modal_projector", self.hidden_size, self.width_of("vision_config"), bias=bias)
+        vision = self.width_of("vision_config")
+        yield self.join("multi_modal_projector", self.hidden_size, vision, bias=bias, split="column")

@@ -245,6 +245,7 @@ class Udop(T5):
             *sides(self.config, "patch_size"),
             bias=True,
             component="vision",
+            split="replicated",
         )
 
     def _aggregated(self) -> Iterator[Part]:

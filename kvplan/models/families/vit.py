@@ -145,7 +145,9 @@ class DonutSwin(ImageEncoder):
 
     def _layer(self, width: int, heads: int, mlp: int, window: int, *, bias: bool) -> Iterator[Part]:
         yield from self_attention(width, component="vision", qkv_bias=bias)
-        yield embedding("relative_position_bias_table", (2 * window - 1) ** 2, heads, component="vision")
+        yield embedding(
+            "relative_position_bias_table", (2 * window - 1) ** 2, heads, component="vision", split="replicated"
+        )
         yield from feed_forward(width, mlp, component="vision")
         yield norm("layernorms", width, bias=True, component="vision", count=2)
 

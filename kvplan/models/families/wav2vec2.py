@@ -65,7 +65,9 @@ class Wav2Vec2(Tower):
         source = 1
         for index, (width, kernel) in enumerate(zip(widths, kernels, strict=False)):
             bias = config.flag("conv_bias", default=False)
-            yield convolution(f"conv_layers.{index}", width, source, kernel, bias=bias, component="audio")
+            yield convolution(
+                f"conv_layers.{index}", width, source, kernel, bias=bias, component="audio", split="replicated"
+            )
             if kind == "layer" or index == 0:
                 yield norm(f"conv_layers.{index}.layer_norm", width, bias=True, component="audio")
             source = width
@@ -83,7 +85,9 @@ class Wav2Vec2(Tower):
         """Return the convolution for positions, its weight in torch's weight_norm: one length for each tap."""
         config, width = self.config, self.width
         taps, groups = config.count("num_conv_pos_embeddings"), config.count("num_conv_pos_embedding_groups")
-        yield convolution("pos_conv_embed", width, width // groups, taps, bias=True, component="audio")
+        yield convolution(
+            "pos_conv_embed", width, width // groups, taps, bias=True, component="audio", split="replicated"
+        )
         yield vector("pos_conv_embed.weight_g", taps, component="audio")
 
     def layer(self) -> Iterator[Part]:
@@ -102,7 +106,9 @@ class Wav2Vec2(Tower):
             yield linear("adapter.proj", out, self.width, bias=True, component="audio")
             yield norm("adapter.proj_layer_norm", out, bias=True, component="audio")
         layers, kernel = config.count("num_adapter_layers", minimum=0), config.count("adapter_kernel_size")
-        yield convolution("adapter.layers", 2 * out, out, kernel, bias=True, component="audio", count=layers)
+        yield convolution(
+            "adapter.layers", 2 * out, out, kernel, bias=True, component="audio", count=layers, split="replicated"
+        )
 
     def head_parts(self) -> Iterator[Part]:
         """Return the class's head."""

@@ -38,12 +38,14 @@ class Whisper(EncoderDecoder):
     def embedding_parts(self) -> Iterator[Part]:
         """Return the decoder's table; the encoder has none."""
         if not self.encoder_only:
-            yield embedding("decoder.embed_tokens", self.vocab_size, self.hidden_size)
+            yield embedding("decoder.embed_tokens", self.vocab_size, self.hidden_size, split="replicated")
 
     def encoder_parts(self) -> Iterator[Part]:
         """Return stem, positions, layers and norm of the encoder; the classifier's head where there is one."""
         yield from as_component(whisper_stem(self.hidden_size, self.config.count("num_mel_bins")), "encoder")
-        yield embedding("encoder.embed_positions", self.encoder_tokens, self.hidden_size, component="encoder")
+        yield embedding(
+            "encoder.embed_positions", self.encoder_tokens, self.hidden_size, component="encoder", split="replicated"
+        )
         yield from super().encoder_parts()
         yield norm("encoder.layer_norm", self.hidden_size, bias=True, component="encoder")
         if self.encoder_only:
@@ -86,7 +88,7 @@ class SpeechToText(EncoderDecoder):
         source = config.count("input_feat_per_channel") * config.count("input_channels")
         for index, kernel in enumerate(kernels):
             out = 2 * self.hidden_size if index == len(kernels) - 1 else middle
-            yield convolution(f"conv.{index}", out, source, kernel, bias=True, component="encoder")
+            yield convolution(f"conv.{index}", out, source, kernel, bias=True, component="encoder", split="replicated")
             source = middle // 2
         yield from super().encoder_parts()
         yield norm("encoder.layer_norm", self.hidden_size, bias=True, component="encoder")

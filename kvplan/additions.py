@@ -1,0 +1,131 @@
+"""What is served beside a model: a draft for speculation, and adapters. Their weights, and the layers that a draft caches."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kvplan.engines.base import Engine, Settings
+from kvplan.errors import SettingError
+from kvplan.models.source import load_model
+from kvplan.models.spec import Layer, ModelSpec
+from kvplan.units import ceil_div
+from kvplan.weights.checkpoint import published_scheme
+from kvplan.weights.figure import WeightItem
+from kvplan.weights.ranks import Ranks, rank_parts
+from kvplan.weights.scheme import Scheme
+from kvplan.weights.stage import placed, stage_weights
+
+if TYPE_CHECKING:
+    from kvplan.checkpoints.adapters import Adapter
+
+# The word for the model's own next-token layers instead of a second model's name.
+OWN_LAYERS = "mtp"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Draft:
+    """A draft model, or the model's own next-token layers.
+
+    Attributes:
+        name: as given.
+        model: the second model; None: the first one's own layers.
+        layers: what it caches.
+
+    """
+
+    name: str
+    model: ModelSpec | None
+    layers: tuple[Layer, ...]
+
+
+def find_draft(name: str, model: ModelSpec) -> Draft:
+    """Return the draft of this name: a model, or `mtp` for the model's own next-token layers.
+
+    Raises:
+        SettingError: the model has no such layers, or the draft's vocabulary is another one.
+        KvplanError: the draft cannot be read (as `load_model`).
+
+    """
+    if name.lower() == OWN_LAYERS:
+        if not model.draft_layers:
+            raise SettingError(
+                f"--draft {OWN_LAYERS}: {model.id} has no next-token layers in its configuration.",
+                hint="Name a draft model instead.",
+            )
+        return Draft(name=OWN_LAYERS, model=None, layers=model.draft_layers)
+    draft = load_model(name)
+    if draft.cacheless:
+        raise SettingError(f"--draft {name}: {draft.id} is {draft.cacheless}.", hint="Name a language model.")
+    return Draft(name=draft.id, model=draft, layers=draft.layers)
+
+
+def with_draft(model: ModelSpec, draft: Draft | None) -> ModelSpec:
+    """Return the model whose last layers are the draft's: what an engine lays a cache out for."""
+    return model if draft is None else replace(model, layers=(*model.layers, *draft.layers))
+
+
+def draft_item(draft: Draft, model: ModelSpec, scheme: Scheme | None, ranks: Ranks, settings: Settings) -> WeightItem:
+    """Return the weights of a draft on one rank.
+
+    Raises:
+        SettingError: no source says what they take.
+
+    """
+    if draft.model is None:
+        return _own_layers(model, scheme, ranks)
+    own = published_scheme(draft.model, settings.model_dtype)
+    layers = range(len(draft.model.layers))
+    weights = stage_weights(draft.model, layers, own, replace(ranks, redundant_experts=0), as_published=True)
+    if weights is None:
+        raise SettingError(f"--draft {draft.name}: what its weights take is unknown.", hint="Name another draft.")
+    item = weights.items[0]
+    return replace(item, name="draft model", formula=f"{draft.name}: {item.formula}")
+
+
+def _own_layers(model: ModelSpec, scheme: Scheme | None, ranks: Ranks) -> WeightItem:
+    parts = [(part, len(model.layers) + i) for i, layer in enumerate(model.draft_layers) for part in layer.parts]
+    listed = placed(model).draft_bytes if model.checkpoint else 0
+    if scheme is None:
+        if not listed:
+            raise SettingError(f"--draft {OWN_LAYERS}: in which format {model.id} stores these layers is unknown.")
+        size, how = listed, "as their headers list them, whole on every rank"
+    else:
+        size, how = rank_parts(parts, scheme, ranks).bytes, f"in {scheme.name}"
+        if listed:
+            whole = max(rank_parts(parts, scheme, Ranks()).bytes, 1)
+            size, how = ceil_div(listed * size, whole), "as their headers list them"
+    formula = f"{len(model.draft_layers)} next-token layers {how}"
+    return WeightItem(name="draft layers", bytes=size, formula=formula, source=model.source)
+
+
+def read_adapters(names: Sequence[str]) -> tuple["Adapter", ...]:
+    """Return the adapters of these folders or repositories.
+
+    Raises:
+        KvplanError: one cannot be read.
+
+    """
+    if not names:
+        return ()
+    from kvplan.checkpoints.adapters import read_adapter  # noqa: PLC0415  only where adapters are given
+
+    return tuple(read_adapter(name) for name in names)
+
+
+def adapter_items(
+    adapters: Sequence["Adapter"], engine: Engine, model: ModelSpec, layers: range, ranks: Ranks, settings: Settings
+) -> Iterator[WeightItem]:
+    """Yield what adapters take on one rank: the engine's slots for them where it makes some, else their own weights."""
+    if not adapters:
+        return
+    slots = engine.adapter_slots(model=model, layers=layers, ranks=ranks, settings=settings, adapters=adapters)
+    if slots is not None:
+        yield slots
+        return
+    sizes = " + ".join(f"{adapter.total_bytes:,} B" for adapter in adapters)
+    yield WeightItem(
+        name="adapters",
+        bytes=sum(adapter.total_bytes for adapter in adapters),
+        formula=f"{sizes}, whole on every rank",
+        source=", ".join(adapter.source for adapter in adapters),
+    )

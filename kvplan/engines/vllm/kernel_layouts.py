@@ -1,0 +1,91 @@
+"""What a kernel's layout adds to the stored weights of a rank: axes rounded up, scales kept twice or spread finer.
+
+Source: vLLM 0.33 model_executor/layers/fused_moe/oracle/mxfp4.py, layers/quantization/utils/mxfp4_utils.py (axes and scales of
+MXFP4 experts by backend), marlin_utils_fp8.py (fp8 on GPUs without it), models/kimi_k3/nvidia/model.py.
+"""
+
+from dataclasses import dataclass
+
+from kvplan.units import ceil_div, round_up
+from kvplan.weights.formats import WeightFormat
+from kvplan.weights.parts import Part
+
+_HOPPER, _FP8_SINCE = 9, (8, 9)
+_MXFP4_GROUP = 32
+_NVIDIA = "NVIDIA"
+# Marlin (Ampere, Ada, RTX Blackwell) and TRT-LLM (B200); ROCm's kernels; Intel's.
+_MXFP4_AXES = {_NVIDIA: (256, 128), "AMD": (256, 256), "Intel": (64, 64)}
+# 0.19 keeps the loaded scales beside the swizzled ones, 0.33 drops them; of the versions between the larger is taken.
+_SCALES_DROPPED_SINCE = (0, 33)
+# 0.19 pads the input axis to 64 bytes, logs of before 0.17 and 0.33 to 64 weights.
+_WIDER_INPUTS = ((0, 17), (0, 33))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernels:
+    """What decides the layout.
+
+    Attributes:
+        model_type: of the model: MXFP4 experts of other types than gpt-oss run in kernels that take them as they are.
+        vendor: of the GPU.
+        generation: compute capability of an NVIDIA GPU.
+        version: of vLLM.
+
+    """
+
+    model_type: str
+    vendor: str
+    generation: tuple[int, int]
+    version: tuple[int, ...]
+
+
+def added_bytes(part: Part, form: WeightFormat | None, kernels: Kernels) -> int:
+    """Return what the kernel's layout adds to all copies of a rank's piece of a part."""
+    if form is None or part.kind != "linear" or len(part.shape) != 2:
+        return 0
+    if part.component == "experts" and form.name == "mxfp4" and kernels.model_type == "gpt_oss":
+        return part.count * (_mxfp4_bytes(part, kernels) - form.linear_bytes(*part.shape))
+    if form.name.startswith("fp8") and form.block and kernels.vendor == _NVIDIA and kernels.generation < _FP8_SINCE:
+        # Marlin takes a 16-bit scale for each row of a block instead of one for the block.
+        rows, columns = part.shape
+        finer = rows * ceil_div(columns, form.block[1]) * 2
+        coarse = ceil_div(rows, form.block[0]) * ceil_div(columns, form.block[1]) * form.block_bytes
+        return part.count * max(finer - coarse, 0)
+    return 0
+
+
+def _mxfp4_bytes(part: Part, kernels: Kernels) -> int:
+    """Return the bytes of one expert's linear as the backend of this GPU lays it out."""
+    rows, columns = part.shape
+    last = part.name.endswith(("down_proj", "fc2"))
+    if kernels.vendor == _NVIDIA and kernels.generation[0] == _HOPPER:
+        return _triton_bytes(rows, columns, kernels.version, last=last)
+    # The model's width and an expert's are rounded up.
+    hidden, inner = _MXFP4_AXES[kernels.vendor] if kernels.vendor in _MXFP4_AXES else _MXFP4_AXES[_NVIDIA]
+    rows, columns = (
+        (round_up(rows, hidden), round_up(columns, inner))
+        if last
+        else (
+            round_up(rows, inner),
+            round_up(columns, hidden),
+        )
+    )
+    return rows * columns // 2 + rows * ceil_div(columns, _MXFP4_GROUP)
+
+
+def _triton_bytes(rows: int, columns: int, version: tuple[int, ...], *, last: bool) -> int:
+    """Return the bytes in Triton's layout for Hopper: an expert's width to 64, scales to 256 rows and 4 columns.
+
+    Gate and up are one tensor of twice the rows: half of it is counted here.
+    """
+    if last:
+        columns = round_up(columns, 64)
+    else:
+        rows = round_up(rows, 64)
+    wide = _WIDER_INPUTS[0] <= version < _WIDER_INPUTS[1]
+    weights = rows * round_up(columns, 128 if wide else 64) // 2
+    groups = ceil_div(columns, _MXFP4_GROUP)
+    tall = round_up(rows, 256) if last else round_up(2 * rows, 256) // 2
+    scales = tall * round_up(groups, 4)
+    kept = rows * groups if version < _SCALES_DROPPED_SINCE else 0
+    return weights + scales + kept

@@ -1,0 +1,172 @@
+"""The rotary tables that vLLM keeps on every rank: cosines and sines for every position of the model's longest sequence.
+
+One table serves all layers of equal settings (`_ROPE_DICT`): positions x rotary width, in the model's format unless said.
+Source: vLLM 0.33 model_executor/layers/rotary_embedding/__init__.py get_rope and the classes beside it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kvplan.caches import MLA, FullAttention
+from kvplan.models.defaults import type_facts
+from kvplan.models.spec import ModelSpec
+
+# Types whose vLLM code has no rotary embedding though their files or classes state a base.
+_WITHOUT = (
+    "nemotron_h", "jamba", "mamba", "mamba2", "falcon_mamba", "gpt2", "gpt_bigcode", "opt", "bloom", "mpt", "whisper", "bart",
+    "t5", "mllama", "granitemoehybrid",
+)  # fmt: skip
+# gpt_oss.py asks for float32; so do DeepSeek's scaled tables where FlashInfer applies them (deepseek_scaling_rope.py).
+_FLOAT32 = ("gpt_oss",)
+_LATENT_FLOAT32_DIMS = (64, 128, 256, 512)
+# MRotaryEmbedding keeps four times the positions, for videos; Qwen 3's and later ones once from 0.33 on (the log of 0.29 has
+# four; of the versions between the larger is taken).
+_MROPE_FACTOR, _ONCE_SINCE = 4, (0, 33)
+_ONCE = ("qwen3_vl", "qwen3_5")
+_NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
+_PARTIAL = ("partial_rotary_factor", "rotary_pct", "rotary_emb_fraction")
+
+
+@dataclass(frozen=True, slots=True)
+class RopeTable:
+    """One table: positions x width numbers of `number_bytes` each."""
+
+    positions: int
+    width: int
+    number_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Of the table."""
+        return self.positions * self.width * self.number_bytes
+
+
+def rope_tables(model: ModelSpec, number_bytes: int, version: tuple[int, ...]) -> tuple[RopeTable, ...]:
+    """Return the distinct tables of a model, in a format of `number_bytes`, as a version of vLLM keeps them."""
+    config = _language_config(model.config)
+    model_type = str(config.get("model_type") or model.model_type)
+    if model_type in _WITHOUT or not _has_rope(config, model_type):
+        return ()
+    longest = _longest(config, model_type)
+    if not longest:
+        return ()
+    videos = 1 if version >= _ONCE_SINCE and model_type.startswith(_ONCE) else _MROPE_FACTOR
+    tables = {}
+    for kind, head_dim, latent in _heads(model):
+        for parameters in _parameters(config, model_type, kind):
+            table = _table(config, model_type, parameters, head_dim, longest, number_bytes, videos, latent=latent)
+            tables[(table, repr(sorted(parameters.items(), key=str)))] = table
+    return tuple(tables.values())
+
+
+def _language_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    for key in _NESTED:
+        inner = config.get(key)
+        if isinstance(inner, Mapping):
+            deeper = _language_config(inner)
+            return deeper if "num_hidden_layers" in deeper or deeper is not inner else inner
+    return config
+
+
+def _default(model_type: str, key: str) -> Any:
+    facts = type_facts(model_type)
+    return facts.defaults.get(key) if facts else None
+
+
+def _stated(config: Mapping[str, Any], model_type: str, *keys: str) -> Any:
+    for key in keys:
+        if config.get(key) is not None:
+            return config[key]
+    return next((value for key in keys if (value := _default(model_type, key)) is not None), None)
+
+
+def _has_rope(config: Mapping[str, Any], model_type: str) -> bool:
+    facts = type_facts(model_type)
+    declared = facts is not None and ("rope_parameters" in facts.defaults or "rope_theta" in facts.defaults)
+    return declared or any(
+        key in config for key in ("rope_theta", "rope_parameters", "rope_scaling", "rotary_emb_base")
+    )
+
+
+def _longest(config: Mapping[str, Any], model_type: str) -> int:
+    value = _stated(config, model_type, "max_position_embeddings", "max_sequence_length", "seq_length", "n_positions")
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _heads(model: ModelSpec) -> Iterator[tuple[str, int, bool]]:
+    """Yield the kind of attention, the width of a head and whether it is the rotary part of a latent; each once."""
+    seen = set()
+    for cache, _ in model.caches:
+        if isinstance(cache, MLA) and cache.rope_dim:
+            key = ("full_attention", cache.rope_dim, True)
+        elif isinstance(cache, FullAttention):
+            windowed = cache.window_tokens is not None
+            key = ("sliding_attention" if windowed else "full_attention", cache.key_dim, False)
+        else:
+            continue
+        if key not in seen:
+            seen.add(key)
+            yield key
+
+
+def _parameters(config: Mapping[str, Any], model_type: str, kind: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the rotary parameters of the layers of one kind, in the words of transformers 5."""
+    stated = _stated(config, model_type, "rope_parameters", "rope_scaling")
+    parameters = dict(stated) if isinstance(stated, Mapping) else {}
+    nested = parameters.get(kind)
+    if isinstance(nested, Mapping):
+        parameters = dict(nested)
+    local = _stated(config, model_type, "rope_local_base_freq", "local_rope_theta")
+    if kind == "sliding_attention" and local is not None and not isinstance(nested, Mapping):
+        # Gemma 3's older files: windows turn by a base of their own, without scaling.
+        yield {"rope_theta": local}
+        return
+    parameters.setdefault("rope_theta", _stated(config, model_type, "rope_theta", "rotary_emb_base"))
+    yield parameters
+
+
+def _table(
+    config: Mapping[str, Any],
+    model_type: str,
+    parameters: Mapping[str, Any],
+    head_dim: int,
+    longest: int,
+    number_bytes: int,
+    videos: int,
+    *,
+    latent: bool,
+) -> RopeTable:
+    kind = parameters.get("rope_type") or parameters.get("type") or "default"
+    factor = _number(parameters.get("factor"), 1.0)
+    original = int(_number(parameters.get("original_max_position_embeddings"), 0)) or longest
+    width = head_dim if latent else _rotary_width(config, model_type, parameters, head_dim)
+    positions = longest
+    if kind == "linear":
+        positions = int(longest * factor)
+    elif kind in ("yarn", "deepseek_yarn", "deepseek_llama_scaling"):
+        positions = int(original * factor)
+    elif kind in ("longrope", "su"):
+        positions = longest + original
+    if "mrope_section" in parameters:
+        positions *= videos
+    scaled_latent = latent and kind in ("yarn", "deepseek_yarn") and width in _LATENT_FLOAT32_DIMS
+    return RopeTable(positions, width, 4 if model_type in _FLOAT32 or scaled_latent else number_bytes)
+
+
+def _rotary_width(config: Mapping[str, Any], model_type: str, parameters: Mapping[str, Any], head_dim: int) -> int:
+    given = config.get("rotary_dim") or parameters.get("rope_dim")
+    if isinstance(given, int) and 0 < given <= head_dim:
+        return given
+    share = parameters.get("partial_rotary_factor")
+    if parameters.get("rope_type") == "proportional":
+        return head_dim  # the rest turns by nothing, and is in the table
+    if share is None:
+        share = _stated(config, model_type, *_PARTIAL)
+    return int(head_dim * min(max(_number(share, 1.0), 0.0), 1.0))
+
+
+def _number(value: Any, default: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e12:
+        return default
+    return float(value)

@@ -1,0 +1,151 @@
+"""The weights of one pipeline stage, from the most exact source at hand: headers, file sizes, configuration, a total."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+from kvplan.models.spec import ModelSpec
+from kvplan.units import ceil_div
+from kvplan.weights.figure import Origin, WeightItem, Weights
+from kvplan.weights.headers import PlacedCheckpoint
+from kvplan.weights.parts import Component
+from kvplan.weights.ranks import RankParts, Ranks, rank_parts, stage_parts
+from kvplan.weights.scheme import Scheme
+from kvplan.weights.stored import checkpoint_bytes
+
+
+def stage_weights(
+    model: ModelSpec,
+    layers: range,
+    scheme: Scheme | None,
+    ranks: Ranks,
+    *,
+    as_published: bool,
+    extras: Iterable[WeightItem] = (),
+    spread: tuple[int, int] = (1000, 1000),
+) -> Weights | None:
+    """Return what the fullest rank of a stage loads; None where no source says.
+
+    Args:
+        model: whose weights they are.
+        layers: of the stage.
+        scheme: how they are stored; None: not understood.
+        ranks: how the engine spreads them.
+        as_published: whether the checkpoint is loaded as it is (no other format was asked for), so that its headers count.
+        extras: what the engine adds in loading, adapters and drafts.
+        spread: the least and the most of what the engine really takes, in thousandths of the figure here.
+
+    """
+    weights = _most_exact(model, layers, scheme, ranks, as_published=as_published, extras=tuple(extras))
+    if weights is None or spread == (1000, 1000):
+        return weights
+    return replace(weights, low=weights.low * spread[0] // 1000, high=ceil_div(weights.high * spread[1], 1000))
+
+
+def _most_exact(
+    model: ModelSpec,
+    layers: range,
+    scheme: Scheme | None,
+    ranks: Ranks,
+    *,
+    as_published: bool,
+    extras: tuple[WeightItem, ...],
+) -> Weights | None:
+    parts = None
+    if scheme is not None and model.unknown_parameters is None:
+        parts = rank_parts(stage_parts(model, layers), scheme, ranks)
+    checkpoint = model.checkpoint if as_published else None
+    if checkpoint is not None and checkpoint.tensors:
+        return _from_headers(placed(model), layers, scheme, ranks, extras)
+    if checkpoint is not None and parts is not None and scheme is not None:
+        return _from_file_sizes(model, checkpoint.total_bytes, parts, scheme, extras)
+    if parts is not None and scheme is not None:
+        return _from_configuration(model, parts, scheme, ranks, extras)
+    if scheme is not None and model.parameters is not None:
+        return _from_total(model, layers, scheme, ranks, extras)
+    return None
+
+
+@lru_cache(maxsize=16)
+def placed(model: ModelSpec) -> PlacedCheckpoint:
+    """Return a model's tensors in their places; found once for all stages and plans.
+
+    Raises:
+        ValueError: the model has no headers.
+
+    """
+    if model.checkpoint is None:
+        raise ValueError(f"{model.id} has no checkpoint")
+    return PlacedCheckpoint(model=model, checkpoint=model.checkpoint)
+
+
+def _figure(
+    origin: Origin,
+    scheme: str,
+    stored: WeightItem,
+    bounds: tuple[int, int],
+    by_component: Mapping[Component, int],
+    extras: tuple[WeightItem, ...],
+) -> Weights:
+    """Return the stored weights with what is added to them; the bounds are of the stored weights alone."""
+    added = sum(extra.bytes for extra in extras)
+    return Weights(
+        origin=origin,
+        scheme=scheme,
+        items=(stored, *extras),
+        low=bounds[0] + added,
+        high=bounds[1] + added,
+        by_component=by_component,
+    )
+
+
+def _stored(size: int, formula: str, source: str) -> WeightItem:
+    return WeightItem(name="stored weights", bytes=size, formula=formula, source=source)
+
+
+def _from_headers(
+    placed: PlacedCheckpoint, layers: range, scheme: Scheme | None, ranks: Ranks, extras: tuple[WeightItem, ...]
+) -> Weights:
+    sizes = placed.rank_bytes(layers, ranks)
+    size = sum(sizes.values())
+    formula = f"{len(placed.checkpoint.tensors):,} tensors as their headers list them{_over(ranks)}"
+    name = scheme.name if scheme else "as its headers say"
+    item = _stored(size, formula, placed.checkpoint.source)
+    return _figure("headers", name, item, (size, size), sizes, extras)
+
+
+def _from_file_sizes(
+    model: ModelSpec, total: int, parts: RankParts, scheme: Scheme, extras: tuple[WeightItem, ...]
+) -> Weights:
+    """Return the files' bytes, divided over the ranks as the configuration's modules are."""
+    whole = max(checkpoint_bytes(model, scheme), 1)
+    size = ceil_div(total * parts.bytes, whole)
+    formula = f"{total:,} B of files x {parts.bytes:,} of {whole:,} B on this rank"
+    item = _stored(size, formula, "sizes of the PyTorch files; their pickles are not opened")
+    bounds = (min(size, parts.bytes), max(size, parts.bytes))
+    return _figure("file sizes", scheme.name, item, bounds, parts.by_component, extras)
+
+
+def _from_configuration(
+    model: ModelSpec, parts: RankParts, scheme: Scheme, ranks: Ranks, extras: tuple[WeightItem, ...]
+) -> Weights:
+    formula = f"{model.parameters:,} parameters in {scheme.name}{_over(ranks)}"
+    item = _stored(parts.bytes, formula, scheme.source or "parameters x bytes of their format")
+    return _figure("configuration", scheme.name, item, scheme.bounds(parts.bytes), parts.by_component, extras)
+
+
+def _from_total(
+    model: ModelSpec, layers: range, scheme: Scheme, ranks: Ranks, extras: tuple[WeightItem, ...]
+) -> Weights:
+    """Return a published total where no rule counts the parts: an even split, as first order."""
+    parameters = model.parameters or 0
+    total = scheme.form.approximate_bytes(parameters) if scheme.form else parameters * scheme.plain_bytes
+    pieces = ranks.tensor * ceil_div(max(len(model.layers), 1), max(len(layers), 1))
+    size = ceil_div(total, pieces)
+    over = f", over {pieces} ranks" if pieces > 1 else ""
+    item = _stored(size, f"{parameters:,} parameters (published total) in {scheme.name}{over}", scheme.source)
+    return _figure("published total", scheme.name, item, scheme.bounds(size), {}, extras)
+
+
+def _over(ranks: Ranks) -> str:
+    return f", the fullest of {ranks.tensor} ranks" if ranks.tensor > 1 else ""

@@ -1,0 +1,61 @@
+"""What loading a model takes in vLLM: worked against start-up logs, to the last printed digit."""
+
+import pytest
+
+import kvplan
+from kvplan.engines.vllm.rope import RopeTable, rope_tables
+from kvplan.units import GIB
+
+# (model, version, tensor parallel, logged GiB, digits printed): lines `Model loading took` / `Loading model weights took`
+# of the field corpus (tests/corpora/field/README.md); the allocator's rule changed at 0.21.
+LOGS = [
+    ("Qwen/Qwen2.5-7B-Instruct", "0.8.5", 1, 14.2487, 4),
+    ("Qwen/Qwen2.5-7B-Instruct", "0.19.0", 1, 14.25, 2),
+    ("Qwen/Qwen2.5-7B-Instruct", "0.19.0", 2, 7.12, 2),
+    ("Qwen/Qwen2.5-7B-Instruct", "0.22.0", 1, 14.29, 2),
+    ("Qwen/Qwen2.5-32B-Instruct", "0.7", 2, 30.7098, 4),
+    ("Qwen/Qwen2.5-72B-Instruct", "0.19.0", 2, 67.80, 2),
+    ("meta-llama/Llama-3.1-8B-Instruct", "0.8.5", 1, 14.9889, 4),
+    ("meta-llama/Meta-Llama-3-8B", "0.8.5", 1, 14.96, 2),
+    ("Qwen/Qwen3-8B", "0.9.2", 1, 15.2683, 4),
+    ("Qwen/Qwen3-14B", "0.18.0", 1, 27.5185, 4),
+    ("Qwen/Qwen3-30B-A3B", "0.19.0", 1, 56.88, 2),
+    ("Qwen/Qwen1.5-MoE-A2.7B", "0.19.0", 1, 26.67, 2),
+    ("google/gemma-2-9b-it", "0.19.0", 1, 17.22, 2),
+    ("google/gemma-2-2b-it", "0.19.0", 1, 4.90, 2),
+    ("microsoft/phi-2", "0.19.0", 1, 5.19, 2),
+    ("codellama/CodeLlama-7b-hf", "0.19.0", 1, 12.56, 2),
+    ("Qwen/Qwen3-Next-80B-A3B-Instruct", "0.10.2", 2, 74.2812, 4),
+]
+
+
+@pytest.mark.parametrize("model, version, tensor, logged, digits", LOGS)
+def test_a_log_is_met_to_the_digit(model, version, tensor, logged, digits):
+    """Stored weights, rotary tables and torch's rounding together are what the log prints."""
+    plan = kvplan.estimate(model, engine=f"vllm@{version}", tensor_parallel=tensor, context=1024)
+    figure = plan.to_dict()["memory"]["weights_bytes"] / GIB
+    # Half of the last digit, and 300 KiB of buffers too small to have a rule.
+    assert abs(figure - logged) <= 0.5 * 10**-digits + 0.0003
+
+
+def tables(model: str) -> tuple[RopeTable, ...]:
+    """Return a model's rotary tables in 16 bits."""
+    return rope_tables(kvplan.load_model(model), 2, (0, 33))
+
+
+@pytest.mark.parametrize(
+    "model, expected",
+    [
+        ("llama-3.1-8b", [(131_072, 128, 2)]),
+        ("phi-2", [(2_048, 32, 2)]),  # 40 % of a head of 80
+        ("gemma-3-27b", [(131_072, 128, 2), (8 * 131_072, 128, 2)]),  # windows turn unscaled, the rest by a factor of 8
+        ("qwen2.5-vl-7b", [(4 * 128_000, 128, 2)]),  # four times the positions for videos
+        ("deepseek-v3", [(163_840, 64, 4)]),  # scaled latents: float32
+        ("gpt-oss-20b", [(131_072, 64, 4)]),
+        ("opt-6.7b", []),
+        ("mamba-2.8b", []),
+    ],
+)
+def test_rotary_tables(model, expected):
+    """Positions x width x bytes, one table for each kind of attention that turns by its own rule."""
+    assert sorted((t.positions, t.width, t.number_bytes) for t in tables(model)) == sorted(expected)

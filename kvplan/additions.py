@@ -11,7 +11,7 @@ from kvplan.models.spec import Layer, ModelSpec
 from kvplan.units import ceil_div
 from kvplan.weights.checkpoint import published_scheme
 from kvplan.weights.figure import WeightItem
-from kvplan.weights.ranks import Ranks, rank_parts
+from kvplan.weights.ranks import Ranks, layer_bytes
 from kvplan.weights.scheme import Scheme
 from kvplan.weights.stage import placed, stage_weights
 
@@ -83,16 +83,16 @@ def draft_item(draft: Draft, model: ModelSpec, scheme: Scheme | None, ranks: Ran
 
 
 def _own_layers(model: ModelSpec, scheme: Scheme | None, ranks: Ranks) -> WeightItem:
-    parts = [(part, len(model.layers) + i) for i, layer in enumerate(model.draft_layers) for part in layer.parts]
+    layers = tuple(enumerate(model.draft_layers, start=len(model.layers)))
     listed = placed(model).draft_bytes if model.checkpoint else 0
     if scheme is None:
         if not listed:
             raise SettingError(f"--draft {OWN_LAYERS}: in which format {model.id} stores these layers is unknown.")
         size, how = listed, "as their headers list them, whole on every rank"
     else:
-        size, how = rank_parts(parts, scheme, ranks).bytes, f"in {scheme.name}"
+        size, how = layer_bytes(layers, scheme, ranks), f"in {scheme.name}"
         if listed:
-            whole = max(rank_parts(parts, scheme, Ranks()).bytes, 1)
+            whole = max(layer_bytes(layers, scheme, Ranks()), 1)
             size, how = ceil_div(listed * size, whole), "as their headers list them"
     formula = f"{len(model.draft_layers)} next-token layers {how}"
     return WeightItem(name="draft layers", bytes=size, formula=formula, source=model.source)

@@ -9,7 +9,8 @@ from kvplan.engines.base import CacheLayout, Engine, MemoryBudget, Settings, Sta
 from kvplan.gpus import GpuGroup
 from kvplan.models.spec import ModelSpec
 from kvplan.parallel import Parallelism
-from kvplan.weights.agreement import Agreement
+from kvplan.weights.agreement import Agreement, agreement
+from kvplan.weights.scheme import Scheme
 
 # Where nothing in a model bounds the length, sequences up to this one are tried: the longest that any model states
 # (Llama 4 Scout, 10,485,760).
@@ -32,7 +33,7 @@ class Deployment:
     Attributes:
         model, group, engine, settings, parallel: what was asked for; no group: sizes only.
         quantization: the name of the weight format planned for.
-        checkpoint: what the sources at hand say of the whole checkpoint.
+        scheme, as_published: how the weights are stored, and whether that is how they are published.
         kv_cache_memory: bytes of cache per GPU given outright; None: the budget decides.
         stages, layouts: one of each per pipeline stage.
         arguments: of the call that asked for it, by `kvplan.estimate`'s names, so that a variant can be asked for.
@@ -45,11 +46,17 @@ class Deployment:
     settings: Settings
     parallel: Parallelism
     quantization: str
-    checkpoint: Agreement
+    scheme: Scheme | None
+    as_published: bool
     kv_cache_memory: int | None
     stages: tuple[Stage, ...]
     layouts: tuple[CacheLayout, ...]
     arguments: Mapping[str, Any]
+
+    @cached_property
+    def checkpoint(self) -> Agreement:
+        """What the sources at hand say of the whole checkpoint."""
+        return agreement(self.model, self.scheme, as_published=self.as_published)
 
     # -- memory ------------------------------------------------------------------------------------------------------
 

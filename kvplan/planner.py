@@ -17,10 +17,9 @@ from kvplan.models.spec import ModelSpec
 from kvplan.parallel import Parallelism
 from kvplan.plan import Plan, make_plan
 from kvplan.units import parse_size
-from kvplan.weights.agreement import agreement
 from kvplan.weights.checkpoint import declared_kv_dtype, weight_scheme
 from kvplan.weights.figure import WeightItem
-from kvplan.weights.ranks import Ranks
+from kvplan.weights.ranks import RankParts, Ranks, rank_parts
 from kvplan.weights.scheme import Scheme
 from kvplan.weights.stage import stage_weights
 
@@ -186,7 +185,8 @@ def _deploy(
         settings=settings,
         parallel=parallel,
         quantization=loads.scheme.name if loads.scheme else "unknown",
-        checkpoint=agreement(model, loads.scheme, as_published=loads.as_published),
+        scheme=loads.scheme,
+        as_published=loads.as_published,
         kv_cache_memory=_memory(kv_cache_memory),
         stages=stages,
         layouts=tuple(
@@ -245,13 +245,17 @@ def _stages(model: ModelSpec, loads: Loads) -> Iterator[Stage]:
     ranks = loads.engine.ranks(model=model, parallel=parallel, settings=loads.settings)
     for index, layers in enumerate(parallel.stages(len(model.layers))):
         last = layers.stop == len(model.layers)
+        parts = None
+        if loads.scheme is not None and model.unknown_parameters is None:
+            parts = rank_parts(model, layers, loads.scheme, ranks)
         weights = stage_weights(
             model,
             layers,
             loads.scheme,
             ranks,
             as_published=loads.as_published,
-            extras=_beside(model, layers, ranks, loads, last=last),
+            parts=parts,
+            extras=_beside(model, layers, parts, ranks, loads, last=last),
             spread=loads.engine.weights_spread,
         )
         drafted = loads.draft.layers if loads.draft is not None and last else ()
@@ -263,12 +267,20 @@ def _stages(model: ModelSpec, loads: Loads) -> Iterator[Stage]:
         )
 
 
-def _beside(model: ModelSpec, layers: range, ranks: Ranks, loads: Loads, *, last: bool) -> Iterator[WeightItem]:
+def _beside(
+    model: ModelSpec, layers: range, parts: RankParts | None, ranks: Ranks, loads: Loads, *, last: bool
+) -> Iterator[WeightItem]:
     """Yield what a stage loads beside the stored weights: the engine's own tables, the draft, the adapters."""
     engine, settings = loads.engine, loads.settings
-    if loads.scheme is not None and model.unknown_parameters is None:
+    if loads.scheme is not None and parts is not None:
         yield from engine.loading(
-            model=model, layers=layers, scheme=loads.scheme, ranks=ranks, settings=settings, gpu=loads.gpu
+            model=model,
+            layers=layers,
+            parts=parts,
+            plain_bytes=loads.scheme.plain_bytes,
+            ranks=ranks,
+            settings=settings,
+            gpu=loads.gpu,
         )
     if loads.draft is not None and last:
         yield draft_item(loads.draft, model, loads.scheme, ranks, settings)

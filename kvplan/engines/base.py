@@ -16,8 +16,7 @@ from kvplan.models.spec import Layer, ModelSpec, Note
 from kvplan.parallel import Parallelism
 from kvplan.units import parse_size
 from kvplan.weights.figure import WeightItem, Weights
-from kvplan.weights.ranks import Ranks
-from kvplan.weights.scheme import Scheme
+from kvplan.weights.ranks import RankParts, Ranks
 
 if TYPE_CHECKING:
     from kvplan.checkpoints.adapters import Adapter
@@ -326,7 +325,8 @@ class Engine(ABC):
         *,
         model: ModelSpec,  # noqa: ARG002
         layers: range,  # noqa: ARG002
-        scheme: Scheme,  # noqa: ARG002
+        parts: RankParts,  # noqa: ARG002
+        plain_bytes: int,  # noqa: ARG002
         ranks: Ranks,  # noqa: ARG002
         settings: Settings,  # noqa: ARG002
         gpu: GpuSpec | None,  # noqa: ARG002

@@ -5,8 +5,6 @@ from kvplan.errors import SettingError
 from kvplan.models.spec import ModelSpec
 from kvplan.weights.formats import WeightFormat, find_format
 from kvplan.weights.parts import Component
-from kvplan.weights.quantization import declared_kv_dtype as declared_in
-from kvplan.weights.quantization import read_scheme
 from kvplan.weights.scheme import Scheme, named_scheme
 
 
@@ -26,6 +24,8 @@ def published_scheme(model: ModelSpec, plain: Dtype) -> Scheme | None:
     if not model.quantization:
         form = WeightFormat(name=plain.name, bits=8 * plain.block_bytes, source="the configuration's dtype")
         return Scheme(name=plain.name, form=None, plain_bytes=plain.block_bytes, source=form.source)
+    from kvplan.weights.quantization import read_scheme  # noqa: PLC0415  only for quantised checkpoints
+
     return read_scheme(model.quantization, config=model.config, plain_bytes=plain.block_bytes, where=model.id)
 
 
@@ -82,4 +82,8 @@ def _width(form: WeightFormat) -> str:
 
 def declared_kv_dtype(model: ModelSpec) -> str | None:
     """Return the cache format that the checkpoint declares (`kv_cache_quant_algo`, `kv_cache_scheme`), or None."""
-    return model.published_kv_dtype or declared_in(model.quantization or {})
+    if model.published_kv_dtype is not None or not model.quantization:
+        return model.published_kv_dtype
+    from kvplan.weights.quantization import declared_kv_dtype as declared_in  # noqa: PLC0415  as above
+
+    return declared_in(model.quantization)

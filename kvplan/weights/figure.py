@@ -1,7 +1,7 @@
 """The weights of one pipeline stage's ranks as a figure that can be taken apart."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -38,6 +38,8 @@ class Weights:
         items: the stored weights, then what the engine adds in loading them, then adapters and drafts.
         low, high: bounds of the sum.
         by_component: the stored weights by component; empty where they are not known apart.
+        left_alone: linears that a quantised format leaves in plain numbers, by component.
+        stated: whether the checkpoint's own section says which these are; else the format's rule does.
 
     """
 
@@ -47,6 +49,8 @@ class Weights:
     low: int
     high: int
     by_component: Mapping[Component, int]
+    left_alone: Mapping[Component, int] = field(default_factory=dict)
+    stated: bool = False
 
     @cached_property
     def bytes(self) -> int:

@@ -1,10 +1,11 @@
 """What one rank holds of a model's weights: the fullest tensor-parallel rank of a pipeline stage."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from kvplan.models.spec import ModelSpec
+from kvplan.models.spec import Layer, ModelSpec
 from kvplan.units import ceil_div, round_up
 from kvplan.weights.formats import WeightFormat
 from kvplan.weights.parts import Component, Part
@@ -69,72 +70,112 @@ def _divided(part: Part, pieces: int, *, by_rows: bool) -> Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """Equal modules on one rank.
+class Piece:
+    """One module on one rank.
 
     Attributes:
-        part: the rank's piece.
+        part: the rank's piece of it.
         form: its format; None: plain numbers.
-        copies: in how many layers it stands.
-        bytes: of one of them.
+        bytes: what it takes.
 
     """
 
     part: Part
     form: WeightFormat | None
-    copies: int
     bytes: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class RankParts:
-    """All modules of one rank, equal ones together, in the order in which a model's layers have them."""
+Group = tuple[Piece, ...]
 
-    placed: tuple[Placed, ...]
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RankParts:
+    """All modules of one rank.
+
+    Attributes:
+        groups: what stands outside the layers, then each layer's modules in order. Equal layers are one object, so that
+            what is worked out for one serves all.
+
+    """
+
+    groups: tuple[Group, ...]
+
+    @cached_property
+    def distinct(self) -> tuple[tuple[Group, int], ...]:
+        """The groups that differ, with how many there are of each."""
+        counts = Counter(id(group) for group in self.groups)
+        return tuple((group, counts[key]) for key, group in {id(group): group for group in self.groups}.items())
 
     @cached_property
     def bytes(self) -> int:
         """Their bytes."""
-        return sum(item.copies * item.bytes for item in self.placed)
+        return sum(self.by_component.values())
 
     @cached_property
     def by_component(self) -> Mapping[Component, int]:
         """Their bytes by component."""
         sizes: dict[Component, int] = {}
-        for item in self.placed:
-            sizes[item.part.component] = sizes.get(item.part.component, 0) + item.copies * item.bytes
+        for group, copies in self.distinct:
+            for piece in group:
+                sizes[piece.part.component] = sizes.get(piece.part.component, 0) + copies * piece.bytes
+        return sizes
+
+    @cached_property
+    def left_alone(self) -> Mapping[Component, int]:
+        """The bytes of linears that the format leaves in plain numbers, by component."""
+        sizes: dict[Component, int] = {}
+        for group, copies in self.distinct:
+            for piece in group:
+                if piece.form is None and piece.part.kind == "linear":
+                    sizes[piece.part.component] = sizes.get(piece.part.component, 0) + copies * piece.bytes
         return sizes
 
 
-def stage_parts(model: ModelSpec, layers: range) -> Iterator[tuple[Part, int | None]]:
-    """Yield the parts of a pipeline stage with the layer that each stands in; None: outside the layers.
+def outer_parts(model: ModelSpec, layers: range) -> Iterator[Part]:
+    """Yield what a pipeline stage has outside its layers.
 
-    The first stage has embeddings and towers beside its layers, the last one norm and head; a tied head needs the
-    embedding on the last stage too.
+    The first stage has embeddings and towers, the last one norm and head; a tied head needs the embedding on the last
+    stage too.
     """
     first, last = layers.start == 0, layers.stop == len(model.layers)
     for part in model.outer:
         at_end = part.component in ("head", "norms")
         if (last if at_end else first) or (part.component == "embeddings" and model.tied and last):
-            yield part, None
+            yield part
+
+
+def stage_parts(model: ModelSpec, layers: range) -> Iterator[tuple[Part, int | None]]:
+    """Yield the parts of a pipeline stage with the layer that each stands in; None: outside the layers."""
+    for part in outer_parts(model, layers):
+        yield part, None
     for index in layers:
         for part in model.layers[index].parts:
             yield part, index
 
 
-def rank_parts(parts: Iterable[tuple[Part, int | None]], scheme: Scheme, ranks: Ranks) -> RankParts:
-    """Return what the fullest rank holds of these parts."""
-    counts: dict[tuple[Part, WeightFormat | None], list[int]] = {}
-    for part, layer in parts:
-        if part.component in ranks.left_out:
-            continue
-        key = (part, scheme.format_of(part, layer))
-        entry = counts.get(key)
-        if entry is None:
-            piece = shard(part, ranks)
-            counts[key] = [1, scheme.stored_bytes(piece, key[1])]
-        else:
-            entry[0] += 1
-    return RankParts(
-        placed=tuple(Placed(shard(part, ranks), form, copies, size) for (part, form), (copies, size) in counts.items())
-    )
+def rank_parts(model: ModelSpec, layers: range, scheme: Scheme, ranks: Ranks) -> RankParts:
+    """Return what the fullest rank of a pipeline stage holds."""
+    groups = [_group(outer_parts(model, layers), None, scheme, ranks)]
+    # Equal layers are one object (Family.spec); only rules tell them apart.
+    known: dict[int, Group] = {}
+    for index in layers:
+        layer = model.layers[index]
+        key = index if scheme.rules else id(layer)
+        if key not in known:
+            known[key] = _group(layer.parts, index, scheme, ranks)
+        groups.append(known[key])
+    return RankParts(groups=tuple(groups))
+
+
+def layer_bytes(layers: Iterable[tuple[int, Layer]], scheme: Scheme, ranks: Ranks) -> int:
+    """Return the bytes of numbered layers (next-token layers follow the last one) on the fullest rank."""
+    return sum(piece.bytes for index, layer in layers for piece in _group(layer.parts, index, scheme, ranks))
+
+
+def _group(parts: Iterable[Part], layer: int | None, scheme: Scheme, ranks: Ranks) -> Group:
+    pieces = []
+    for part in parts:
+        if part.component not in ranks.left_out:
+            form, piece = scheme.format_of(part, layer), shard(part, ranks)
+            pieces.append(Piece(piece, form, scheme.stored_bytes(piece, form)))
+    return tuple(pieces)

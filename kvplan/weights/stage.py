@@ -3,15 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from kvplan.models.spec import ModelSpec
 from kvplan.units import ceil_div
 from kvplan.weights.figure import Origin, WeightItem, Weights
-from kvplan.weights.headers import PlacedCheckpoint
 from kvplan.weights.parts import Component
-from kvplan.weights.ranks import RankParts, Ranks, rank_parts, stage_parts
+from kvplan.weights.ranks import RankParts, Ranks, rank_parts
 from kvplan.weights.scheme import Scheme
 from kvplan.weights.stored import checkpoint_bytes
+
+if TYPE_CHECKING:
+    from kvplan.weights.headers import PlacedCheckpoint
 
 
 def stage_weights(
@@ -21,6 +24,7 @@ def stage_weights(
     ranks: Ranks,
     *,
     as_published: bool,
+    parts: RankParts | None = None,
     extras: Iterable[WeightItem] = (),
     spread: tuple[int, int] = (1000, 1000),
 ) -> Weights | None:
@@ -32,11 +36,14 @@ def stage_weights(
         scheme: how they are stored; None: not understood.
         ranks: how the engine spreads them.
         as_published: whether the checkpoint is loaded as it is (no other format was asked for), so that its headers count.
+        parts: what the rank holds by the configuration, where the caller has it; else it is worked out here.
         extras: what the engine adds in loading, adapters and drafts.
         spread: the least and the most of what the engine really takes, in thousandths of the figure here.
 
     """
-    weights = _most_exact(model, layers, scheme, ranks, as_published=as_published, extras=tuple(extras))
+    if parts is None and scheme is not None and model.unknown_parameters is None:
+        parts = rank_parts(model, layers, scheme, ranks)
+    weights = _most_exact(model, layers, scheme, ranks, parts, as_published=as_published, extras=tuple(extras))
     if weights is None or spread == (1000, 1000):
         return weights
     return replace(weights, low=weights.low * spread[0] // 1000, high=ceil_div(weights.high * spread[1], 1000))
@@ -47,13 +54,11 @@ def _most_exact(
     layers: range,
     scheme: Scheme | None,
     ranks: Ranks,
+    parts: RankParts | None,
     *,
     as_published: bool,
     extras: tuple[WeightItem, ...],
 ) -> Weights | None:
-    parts = None
-    if scheme is not None and model.unknown_parameters is None:
-        parts = rank_parts(stage_parts(model, layers), scheme, ranks)
     checkpoint = model.checkpoint if as_published else None
     if checkpoint is not None and checkpoint.tensors:
         return _from_headers(placed(model), layers, scheme, ranks, extras)
@@ -67,13 +72,15 @@ def _most_exact(
 
 
 @lru_cache(maxsize=16)
-def placed(model: ModelSpec) -> PlacedCheckpoint:
+def placed(model: ModelSpec) -> "PlacedCheckpoint":
     """Return a model's tensors in their places; found once for all stages and plans.
 
     Raises:
         ValueError: the model has no headers.
 
     """
+    from kvplan.weights.headers import PlacedCheckpoint  # noqa: PLC0415  only for models with headers
+
     if model.checkpoint is None:
         raise ValueError(f"{model.id} has no checkpoint")
     return PlacedCheckpoint(model=model, checkpoint=model.checkpoint)
@@ -104,7 +111,7 @@ def _stored(size: int, formula: str, source: str) -> WeightItem:
 
 
 def _from_headers(
-    placed: PlacedCheckpoint, layers: range, scheme: Scheme | None, ranks: Ranks, extras: tuple[WeightItem, ...]
+    placed: "PlacedCheckpoint", layers: range, scheme: Scheme | None, ranks: Ranks, extras: tuple[WeightItem, ...]
 ) -> Weights:
     sizes = placed.rank_bytes(layers, ranks)
     size = sum(sizes.values())
@@ -131,7 +138,8 @@ def _from_configuration(
 ) -> Weights:
     formula = f"{model.parameters:,} parameters in {scheme.name}{_over(ranks)}"
     item = _stored(parts.bytes, formula, scheme.source or "parameters x bytes of their format")
-    return _figure("configuration", scheme.name, item, scheme.bounds(parts.bytes), parts.by_component, extras)
+    figure = _figure("configuration", scheme.name, item, scheme.bounds(parts.bytes), parts.by_component, extras)
+    return replace(figure, left_alone=parts.left_alone if scheme.form or scheme.rules else {}, stated=scheme.stated)
 
 
 def _from_total(

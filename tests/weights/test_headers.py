@@ -17,7 +17,7 @@ from kvplan.checkpoints.tensors import Checkpoint, Tensor
 from kvplan.models.hugging_face import read_config
 from kvplan.models.spec import ModelSpec
 from kvplan.weights.headers import PlacedCheckpoint
-from kvplan.weights.ranks import Ranks, rank_parts, stage_parts
+from kvplan.weights.ranks import Ranks, rank_parts
 from kvplan.weights.scheme import Scheme
 
 CORPORA = Path(__file__).resolve().parents[1] / "corpora"
@@ -89,7 +89,7 @@ def test_ranks_hold_what_their_modules_hold(name, tensor):
     model = models()[name]
     ranks, layers = Ranks(tensor=tensor, expert_pieces=tensor), range(len(model.layers))
     sizes = PlacedCheckpoint(model=model, checkpoint=model.checkpoint).rank_bytes(layers, ranks)
-    modules = rank_parts(stage_parts(model, layers), PLAIN, ranks).bytes
+    modules = rank_parts(model, layers, PLAIN, ranks).bytes
     assert sum(sizes.values()) == pytest.approx(modules, rel=FURTHER.get(name, (0.004,))[0])
 
 

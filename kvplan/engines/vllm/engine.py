@@ -19,8 +19,7 @@ from kvplan.gpus import GpuSpec
 from kvplan.models.spec import ModelSpec, Note
 from kvplan.parallel import Parallelism
 from kvplan.weights.figure import WeightItem
-from kvplan.weights.ranks import Ranks
-from kvplan.weights.scheme import Scheme
+from kvplan.weights.ranks import RankParts, Ranks
 
 if TYPE_CHECKING:
     from kvplan.checkpoints.adapters import Adapter
@@ -149,7 +148,8 @@ class Vllm(Engine):
         *,
         model: ModelSpec,
         layers: range,
-        scheme: Scheme,
+        parts: RankParts,
+        plain_bytes: int,
         ranks: Ranks,
         settings: Settings,
         gpu: GpuSpec | None,
@@ -159,7 +159,8 @@ class Vllm(Engine):
         return loading.Loading(
             model=model,
             layers=layers,
-            scheme=scheme,
+            parts=parts,
+            plain_bytes=plain_bytes,
             ranks=ranks,
             kernels=Kernels(
                 model_type=model.model_type,

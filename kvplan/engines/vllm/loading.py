@@ -18,8 +18,7 @@ from kvplan.units import MIB
 from kvplan.weights.figure import WeightItem
 from kvplan.weights.formats import WeightFormat
 from kvplan.weights.parts import Component, Part, linear
-from kvplan.weights.ranks import Ranks, shard, stage_parts
-from kvplan.weights.scheme import Scheme
+from kvplan.weights.ranks import Group, RankParts, Ranks, shard
 
 # vocab_parallel_embedding.py DEFAULT_VOCAB_PADDING_SIZE.
 VOCABULARY_MULTIPLE = 64
@@ -62,7 +61,9 @@ class Loading:
     """The loading of one stage's fullest rank.
 
     Attributes:
-        model, layers, scheme, ranks: what is loaded, and how it is stored and spread.
+        model, layers, ranks: what is loaded, and how it is spread.
+        parts: what the rank holds.
+        plain_bytes: of a number that is not quantised.
         kernels: what decides their layouts.
         batched_tokens: most tokens of one step.
 
@@ -70,7 +71,8 @@ class Loading:
 
     model: ModelSpec
     layers: range
-    scheme: Scheme
+    parts: RankParts
+    plain_bytes: int
     ranks: Ranks
     kernels: Kernels
     batched_tokens: int
@@ -88,14 +90,17 @@ class Loading:
         )
         yield WeightItem(
             name="kernels' layouts",
-            bytes=sum(added_bytes(piece, form, self.kernels) for piece, form in self._pieces),
+            bytes=sum(
+                copies * sum(added_bytes(piece.part, piece.form, self.kernels) for piece in group)
+                for group, copies in self.parts.distinct
+            ),
             formula=f"axes and scales as the kernels of compute capability {self.kernels.generation[0]}.x have them",
             source="vLLM 0.33 fused_moe/oracle/mxfp4.py, quantization/utils/marlin_utils_fp8.py",
         )
         yield WeightItem(
             name="latent attention's copies",
             bytes=sum(self._latent_copies),
-            formula=f"kv_b_proj in {8 * self.scheme.plain_bytes} bits beside the quantised one",
+            formula=f"kv_b_proj in {8 * self.plain_bytes} bits beside the quantised one",
             source="vLLM 0.33 layers/attention/mla_attention.py process_weights_after_loading",
         )
         yield WeightItem(
@@ -119,19 +124,7 @@ class Loading:
 
     @cached_property
     def _tables(self) -> tuple[RopeTable, ...]:
-        return rope_tables(self.model, self.scheme.plain_bytes, self.kernels.version)
-
-    @cached_property
-    def _placed(self) -> tuple[tuple[Part, WeightFormat | None, int | None], ...]:
-        return tuple(
-            (shard(part, self.ranks), self.scheme.format_of(part, layer), layer)
-            for part, layer in stage_parts(self.model, self.layers)
-            if part.component not in self.ranks.left_out
-        )
-
-    @property
-    def _pieces(self) -> Iterator[tuple[Part, WeightFormat | None]]:
-        return ((piece, form) for piece, form, _ in self._placed)
+        return rope_tables(self.model, self.plain_bytes, self.kernels.version)
 
     @cached_property
     def _latent_copies(self) -> tuple[int, ...]:
@@ -139,9 +132,10 @@ class Loading:
         if not any(isinstance(cache, MLA) for cache, _ in self.model.caches):
             return ()
         return tuple(
-            piece.parameters * self.scheme.plain_bytes
-            for piece, form in self._pieces
-            if form is not None and piece.name == "kv_b_proj"
+            piece.part.parameters * self.plain_bytes
+            for group in self.parts.groups
+            for piece in group
+            if piece.form is not None and piece.part.name == "kv_b_proj"
         )
 
     @cached_property
@@ -149,7 +143,7 @@ class Loading:
         if not self.model.model_type.startswith(_MAKES_ALL_QKV):
             return ()
         return tuple(
-            shard(part, self.ranks).parameters * self.scheme.plain_bytes
+            shard(part, self.ranks).parameters * self.plain_bytes
             for index in self.layers
             for part in _missing_projections(self.model, self.model.layers[index])
         )
@@ -163,14 +157,9 @@ class Loading:
     @property
     def _sizes(self) -> Iterator[int]:
         """Every tensor of the rank, layer by layer as vLLM makes them."""
-        group: list[tuple[Part, WeightFormat | None]] = []
-        at: int | None = None
-        for piece, form, layer in self._placed:
-            if layer != at:
-                yield from fused_sizes(group, self.scheme.plain_bytes)
-                at, group = layer, []
-            group.append((piece, form))
-        yield from fused_sizes(group, self.scheme.plain_bytes)
+        sizes = {id(group): tuple(fused_sizes(group, self.plain_bytes)) for group, _ in self.parts.distinct}
+        for group in self.parts.groups:
+            yield from sizes[id(group)]
         yield from (table.bytes for table in self._tables)
         yield from self._latent_copies
         yield from self._unused
@@ -184,10 +173,11 @@ def rounding_bytes(sizes: Iterable[int], version: tuple[int, ...]) -> int:
     return allocator.allocated_bytes - sum(sizes)
 
 
-def fused_sizes(group: Iterable[tuple[Part, WeightFormat | None]], plain_bytes: int) -> Iterator[int]:
+def fused_sizes(group: Group, plain_bytes: int) -> Iterator[int]:
     """Yield the bytes of the tensors of one layer: what is fused is one, experts are stacked, copies of a tower stand apart."""
     sizes: dict[tuple[str, str, str], list[int]] = {}
-    for part, form in group:
+    for piece in group:
+        part, form = piece.part, piece.form
         name = _FUSED.get((part.component, part.name.rsplit(".", 1)[-1]), part.name)
         stacked = part.component == "experts"
         for kind, size in _stored(part, form, plain_bytes):

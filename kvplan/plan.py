@@ -236,6 +236,7 @@ class Plan:
                 for item in weights.items
             ],
             "by_component": dict(weights.by_component),
+            "left_alone": dict(weights.left_alone),
             "stages": [stage.weights.bytes if stage.weights else None for stage in self.deployment.stages],
             "checkpoint_bytes": checkpoint.best.bytes if checkpoint.best else None,
             "differences": [

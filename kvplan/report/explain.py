@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from kvplan.plan import Plan
 from kvplan.units import format_bytes
-from kvplan.weights.figure import Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +40,10 @@ def _budget(plan: Plan) -> Iterator[Derivation]:
     budget = plan.budget
     if budget is None:
         if plan.weights is not None:
-            yield from _weights(plan.weights)
+            yield from _weights(plan)
         return
-    if plan.weights is not None and len(plan.weights.items) > 1:
-        yield from _weights(plan.weights)
+    if plan.weights is not None:
+        yield from _weights(plan)
     yield Derivation("budget", budget.formula, format_bytes(budget.budget_bytes), budget.source)
     for item in budget.items:
         spread = "" if item.low == item.high else f" ({format_bytes(item.low)} to {format_bytes(item.high)})"
@@ -53,10 +52,28 @@ def _budget(plan: Plan) -> Iterator[Derivation]:
     yield Derivation("KV cache", terms, format_bytes(budget.kv_cache_bytes), "what is left")
 
 
-def _weights(weights: Weights) -> Iterator[Derivation]:
-    for item in weights.items:
-        name = "weights" if len(weights.items) == 1 else item.name
-        yield Derivation(name, item.formula, format_bytes(item.bytes), item.source)
+def _weights(plan: Plan) -> Iterator[Derivation]:
+    """Yield what the weights are made of, what stays in 16 bits, and what the other stages hold."""
+    weights = plan.weights
+    if weights is None:
+        return
+    if len(weights.items) > 1 or plan.budget is None:
+        for item in weights.items:
+            name = "weights" if len(weights.items) == 1 else item.name
+            yield Derivation(name, item.formula, format_bytes(item.bytes), item.source)
+    if weights.left_alone:
+        terms = " + ".join(f"{name} {format_bytes(size)}" for name, size in weights.left_alone.items())
+        said = "the checkpoint's own configuration" if weights.stated else f"the rule of {weights.scheme}"
+        yield Derivation("linears not quantised", terms, format_bytes(sum(weights.left_alone.values())), said)
+    stages = plan.deployment.stages
+    if len(stages) > 1:
+        terms = ", ".join(
+            f"stage {stage.index} ({len(stage.layers)} layers) {format_bytes(stage.weights.bytes)}"
+            for stage in stages
+            if stage.weights is not None
+        )
+        fullest = max(stage.weights.bytes for stage in stages if stage.weights is not None)
+        yield Derivation("weights by stage", terms, f"{format_bytes(fullest)} at most", "one rank of each stage")
 
 
 def _cache(plan: Plan) -> Iterator[Derivation]:

@@ -91,7 +91,7 @@ class Vllm(Engine):
             args=args,
             kv_dtype=_kv_dtype(kv_dtype, model, model_dtype, gpu),
             model_dtype=model_dtype,
-            notes=tuple(_notes(version, gpu)),
+            notes=tuple(_notes(version, gpu, model, parallel)),
         )
 
     def layout(
@@ -273,8 +273,16 @@ def _kv_dtype(asked: str, model: ModelSpec, model_dtype: Dtype, gpu: GpuSpec | N
     return model_dtype if ignores_kv_dtype(model) else dtype
 
 
-def _notes(version: str, gpu: GpuSpec | None) -> list[Note]:
+def _notes(version: str, gpu: GpuSpec | None, model: ModelSpec, parallel: Parallelism) -> list[Note]:
     notes = []
+    if parallel.data > 1 and model.moe is not None:
+        ranks = parallel.tensor * parallel.data
+        notes.append(
+            Note(
+                f"Experts are split over {ranks} tensor x data-parallel ranks; for separate servers plan one of them",
+                "vLLM 0.33 fused_moe/config.py FusedMoEParallelConfig.make",
+            )
+        )
     if gpu is not None:
         notes.append(Note("First budget: allowances from published logs, not yet vLLM's own profile run", "kvplan 0.1"))
     if defaults.version_tuple(version)[:2] != defaults.RULES:

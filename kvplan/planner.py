@@ -184,7 +184,7 @@ def _deploy(
         engine=engine,
         settings=settings,
         parallel=parallel,
-        quantization=loads.scheme.name if loads.scheme else "unknown",
+        quantization=stages[0].weights.scheme if stages[0].weights else "unknown",
         scheme=loads.scheme,
         as_published=loads.as_published,
         kv_cache_memory=_memory(kv_cache_memory),
@@ -281,6 +281,7 @@ def _beside(
             ranks=ranks,
             settings=settings,
             gpu=loads.gpu,
+            drafts=loads.draft is not None,
         )
     if loads.draft is not None and last:
         yield draft_item(loads.draft, model, loads.scheme, ranks, settings)

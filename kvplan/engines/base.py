@@ -330,6 +330,7 @@ class Engine(ABC):
         ranks: Ranks,  # noqa: ARG002
         settings: Settings,  # noqa: ARG002
         gpu: GpuSpec | None,  # noqa: ARG002
+        drafts: bool,  # noqa: ARG002
     ) -> tuple[WeightItem, ...]:
         """Return what loading the weights of a stage's fullest rank takes beside them: tables, copies, padding, rounding."""
         return ()

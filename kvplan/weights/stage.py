@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from kvplan.checkpoints.tensors import Checkpoint
 from kvplan.models.spec import ModelSpec
 from kvplan.units import ceil_div
 from kvplan.weights.figure import Origin, WeightItem, Weights
@@ -116,9 +117,25 @@ def _from_headers(
     sizes = placed.rank_bytes(layers, ranks)
     size = sum(sizes.values())
     formula = f"{len(placed.checkpoint.tensors):,} tensors as their headers list them{_over(ranks)}"
-    name = scheme.name if scheme else "as its headers say"
+    plain = scheme is None or (scheme.form is None and not scheme.rules)
+    name = scheme.name if scheme is not None and not plain else _formats(placed.checkpoint)
     item = _stored(size, formula, placed.checkpoint.source)
     return _figure("headers", name, item, (size, size), sizes, extras)
+
+
+# A format that is less than this share of a checkpoint is not in its name.
+_NAMED_FROM = 0.1
+_PLAIN_NAMES = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
+
+
+def _formats(checkpoint: Checkpoint) -> str:
+    """Return what a checkpoint is stored in by its tensors' own words: `bfloat16`, `q4_k + q6_k`."""
+    sizes: dict[str, int] = {}
+    for tensor in checkpoint.tensors:
+        sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.bytes
+    total = max(sum(sizes.values()), 1)
+    named = sorted((name for name, size in sizes.items() if size >= _NAMED_FROM * total), key=lambda name: -sizes[name])
+    return " + ".join(_PLAIN_NAMES.get(name, name) for name in named)
 
 
 def _from_file_sizes(

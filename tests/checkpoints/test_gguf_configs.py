@@ -267,7 +267,7 @@ def test_older_latent_attention_caches_the_same():
         ({"llama.attention.key_length": 32, "llama.attention.value_length": 16}, UnsupportedArchitectureError, "keys are 32"),
         ({"llama.block_count": None}, ConfigError, "llama.block_count is not stated."),
         ({"llama.block_count": 0}, ConfigError, "llama.block_count leaves 0 layers."),
-        ({"llama.block_count": "two"}, ConfigError, "llama.block_count is two; a whole number was expected."),
+        ({"llama.block_count": "two"}, ConfigError, "llama.block_count is 'two'; a whole number was expected."),
         ({"llama.block_count": 2**50}, ConfigError, "a whole number was expected"),
         ({"llama.embedding_length": 1.5}, ConfigError, "llama.embedding_length is 1.5"),
         ({"llama.attention.head_count": 0}, ConfigError, "llama.attention.head_count is 0"),

@@ -128,6 +128,14 @@ def test_a_broken_file_is_one_line(tmp_path, spoil, message):
     assert "\n" not in raised.value.message
 
 
+def test_headers_settle_a_quantisation_that_no_rule_understands(tmp_path):
+    """An unknown method leaves the configuration's figure unknown; what the headers list is known all the same."""
+    config = {**CONFIG, "quantization_config": {"quant_method": "vptq"}}
+    folder = written(tmp_path / "vptq", OUTER | layer(0, "F8_E4M3") | layer(1, "F8_E4M3"), config)
+    assert kvplan.estimate(folder, context=64).weights.items[0].bytes == 2 * PARAMETERS - 2 * LINEARS
+    assert kvplan.estimate(folder / "config.json", context=64).weights is None
+
+
 def test_pytorch_files_count_by_their_size(tmp_path):
     """A pickle is never opened: its size stands in for the weights, and the plan says so."""
     folder = tmp_path / "old"
@@ -195,6 +203,7 @@ def test_a_gguf_file_is_planned_with_any_engine(tmp_path):
     plan = kvplan.estimate(file, engine="transformers", context=100)
     assert plan.weights.bytes == q8 + q4 + 4 * (2 * LAYERS + 1) * HIDDEN
     assert plan.deployment.model.parameters == PARAMETERS
+    assert plan.weights.scheme == "q8_0 + q4_0"
     assert plan.bytes_per_request == 100 * LAYERS * 2 * KV_HEADS * DIM * 2
     assert kvplan.estimate(tmp_path, context=100).deployment.model.id == "tiny-q4_0"
 

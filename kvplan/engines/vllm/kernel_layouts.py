@@ -1,7 +1,8 @@
 """What a kernel's layout adds to the stored weights of a rank: axes rounded up, scales kept twice or spread finer.
 
 Source: vLLM 0.33 model_executor/layers/fused_moe/oracle/mxfp4.py, layers/quantization/utils/mxfp4_utils.py (axes and scales of
-MXFP4 experts by backend), marlin_utils_fp8.py (fp8 on GPUs without it), models/kimi_k3/nvidia/model.py.
+MXFP4 experts by backend), oracle/unquantized.py (16-bit experts), marlin_utils_fp8.py (fp8 on GPUs without it),
+models/kimi_k3/nvidia/model.py (narrow experts).
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from kvplan.weights.parts import Part
 _HOPPER, _FP8_SINCE = 9, (8, 9)
 _MXFP4_GROUP = 32
 _NVIDIA = "NVIDIA"
+# FlashInfer's TRT-LLM kernels on B200 take widths of whole 128s.
+_BLACKWELL, _BLACKWELL_WIDTH = 10, 128
+# min_moe_intermediate_per_partition, where ranks split each expert.
+_NARROWEST = {"kimi_linear": 256, "kimi_k3": 256}
 # Marlin (Ampere, Ada, RTX Blackwell) and TRT-LLM (B200); ROCm's kernels; Intel's.
 _MXFP4_AXES = {_NVIDIA: (256, 128), "AMD": (256, 256), "Intel": (64, 64)}
 # 0.19 keeps the loaded scales beside the swizzled ones, 0.33 drops them; of the versions between the larger is taken.
@@ -30,6 +35,7 @@ class Kernels:
         vendor: of the GPU.
         generation: compute capability of an NVIDIA GPU.
         version: of vLLM.
+        splits_experts: whether a rank has a piece of each expert.
 
     """
 
@@ -37,27 +43,68 @@ class Kernels:
     vendor: str
     generation: tuple[int, int]
     version: tuple[int, ...]
+    splits_experts: bool
+
+    def is_older_than(self, generation: tuple[int, int]) -> bool:
+        """Whether it is an NVIDIA GPU from before a compute capability."""
+        return self.vendor == _NVIDIA and self.generation < generation
 
 
-def added_bytes(part: Part, form: WeightFormat | None, kernels: Kernels) -> int:
+def added_bytes(part: Part, form: WeightFormat | None, kernels: Kernels, plain_bytes: int = 2) -> int:
     """Return what the kernel's layout adds to all copies of a rank's piece of a part."""
-    if form is None or part.kind != "linear" or len(part.shape) != 2:
+    if part.kind != "linear" or len(part.shape) != 2:
         return 0
-    if part.component == "experts" and form.name == "mxfp4" and kernels.model_type == "gpt_oss":
-        return part.count * (_mxfp4_bytes(part, kernels) - form.linear_bytes(*part.shape))
-    if form.name.startswith("fp8") and form.block and kernels.vendor == _NVIDIA and kernels.generation < _FP8_SINCE:
-        # Marlin takes a 16-bit scale for each row of a block instead of one for the block.
-        rows, columns = part.shape
-        finer = rows * ceil_div(columns, form.block[1]) * 2
-        coarse = ceil_div(rows, form.block[0]) * ceil_div(columns, form.block[1]) * form.block_bytes
-        return part.count * max(finer - coarse, 0)
+    if part.component == "experts" and not _is_shared_projection(part):
+        return part.count * _expert_bytes(part, form, kernels, plain_bytes)
+    if form is not None and form.name.startswith("fp8") and form.block and kernels.is_older_than(_FP8_SINCE):
+        return part.count * _finer_scales(part, form)
     return 0
+
+
+def _expert_bytes(part: Part, form: WeightFormat | None, kernels: Kernels, plain_bytes: int) -> int:
+    """Return what is added to one expert's linear."""
+    if form is None:
+        rows, columns = _widened(part, kernels)
+        return (rows * columns - part.shape[0] * part.shape[1]) * plain_bytes
+    if form.name == "mxfp4" and kernels.model_type == "gpt_oss":
+        return _mxfp4_bytes(part, kernels) - form.linear_bytes(*part.shape)
+    if form.name.startswith("fp8") and form.block and kernels.is_older_than(_FP8_SINCE):
+        return _finer_scales(part, form)
+    return 0
+
+
+def _finer_scales(part: Part, form: WeightFormat) -> int:
+    """Return what Marlin's 16-bit scale for each row of a block takes more than one for the block."""
+    rows, columns = part.shape
+    block = form.block or (1, 1)
+    groups = ceil_div(columns, block[1])
+    return max(rows * groups * 2 - ceil_div(rows, block[0]) * groups * form.block_bytes, 0)
+
+
+def _widened(part: Part, kernels: Kernels) -> tuple[int, int]:
+    """Return rows and columns of a 16-bit expert's linear: its width on a rank is rounded up on B200, at least 256 for Kimi."""
+    rows, columns = part.shape
+    width = columns if _is_last(part) else rows
+    if kernels.model_type in _NARROWEST and kernels.splits_experts:
+        width = max(width, _NARROWEST[kernels.model_type])
+    if kernels.vendor == _NVIDIA and kernels.generation[0] == _BLACKWELL:
+        width = round_up(width, _BLACKWELL_WIDTH)
+    return (rows, width) if _is_last(part) else (width, columns)
+
+
+def _is_last(part: Part) -> bool:
+    return part.name.endswith(("down_proj", "fc2"))
+
+
+def _is_shared_projection(part: Part) -> bool:
+    """Whether it is a projection around the experts, not one of theirs."""
+    return part.split != "experts"
 
 
 def _mxfp4_bytes(part: Part, kernels: Kernels) -> int:
     """Return the bytes of one expert's linear as the backend of this GPU lays it out."""
     rows, columns = part.shape
-    last = part.name.endswith(("down_proj", "fc2"))
+    last = _is_last(part)
     if kernels.vendor == _NVIDIA and kernels.generation[0] == _HOPPER:
         return _triton_bytes(rows, columns, kernels.version, last=last)
     # The model's width and an expert's are rounded up.

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from kvplan.caches import MLA, FullAttention, SparseIndex
+from kvplan.caches import MLA, FullAttention
 from kvplan.engines.torch_allocator import CachingAllocator
+from kvplan.engines.vllm.buffers import buffer_items
 from kvplan.engines.vllm.kernel_layouts import Kernels, added_bytes
 from kvplan.engines.vllm.rope import RopeTable, rope_tables
 from kvplan.models.spec import Layer, ModelSpec
@@ -51,7 +52,6 @@ _FUSED = {
     ("encoder", "k_proj"): "qkv",
     ("encoder", "v_proj"): "qkv",
 }
-_INDEX_BYTES = 4  # int32
 # gemma4.py, gemma3n.py: QKVParallelLinear makes K and V for layers that read another's cache, and V where it equals K.
 _MAKES_ALL_QKV = ("gemma4", "gemma3n")
 
@@ -66,6 +66,7 @@ class Loading:
         plain_bytes: of a number that is not quantised.
         kernels: what decides their layouts.
         batched_tokens: most tokens of one step.
+        drafts: whether a draft is served.
 
     """
 
@@ -76,6 +77,7 @@ class Loading:
     ranks: Ranks
     kernels: Kernels
     batched_tokens: int
+    drafts: bool
 
     def items(self) -> tuple[WeightItem, ...]:
         """Return what is taken beside the stored weights; nothing that is zero."""
@@ -91,7 +93,7 @@ class Loading:
         yield WeightItem(
             name="kernels' layouts",
             bytes=sum(
-                copies * sum(added_bytes(piece.part, piece.form, self.kernels) for piece in group)
+                copies * sum(added_bytes(piece.part, piece.form, self.kernels, self.plain_bytes) for piece in group)
                 for group, copies in self.parts.distinct
             ),
             formula=f"axes and scales as the kernels of compute capability {self.kernels.generation[0]}.x have them",
@@ -109,11 +111,14 @@ class Loading:
             formula="K and V of layers that read another layer's, V where it is K",
             source="vLLM 0.33 models/gemma4.py, gemma3n.py (QKVParallelLinear)",
         )
-        yield WeightItem(
-            name="index buffer",
-            bytes=self._index_buffer,
-            formula=f"{self.batched_tokens:,} tokens x index_topk x {_INDEX_BYTES} B",
-            source="vLLM 0.33 models/deepseek_v2.py topk_indices_buffer",
+        yield from buffer_items(
+            self.model,
+            self.layers,
+            self.parts,
+            plain_bytes=self.plain_bytes,
+            batched_tokens=self.batched_tokens,
+            version=self.kernels.version,
+            drafts=self.drafts,
         )
         yield WeightItem(
             name="allocator's rounding",
@@ -147,12 +152,6 @@ class Loading:
             for index in self.layers
             for part in _missing_projections(self.model, self.model.layers[index])
         )
-
-    @property
-    def _index_buffer(self) -> int:
-        indexed = any(isinstance(cache, SparseIndex) for cache, _ in self.model.caches)
-        top = self.model.config.get("index_topk")
-        return self.batched_tokens * top * _INDEX_BYTES if indexed and isinstance(top, int) and top > 0 else 0
 
     @property
     def _sizes(self) -> Iterator[int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kvplan.caches import MLA, FullAttention
+from kvplan.caches import MLA, FullAttention, SparseIndex
 from kvplan.models.defaults import type_facts
 from kvplan.models.spec import ModelSpec
 
@@ -17,6 +17,13 @@ _WITHOUT = (
     "nemotron_h", "jamba", "mamba", "mamba2", "falcon_mamba", "gpt2", "gpt_bigcode", "opt", "bloom", "mpt", "whisper", "bart",
     "t5", "mllama", "granitemoehybrid",
 )  # fmt: skip
+# Types that 0.33 runs through its Transformers backend, which turns by frequencies without a table
+# (models/registry.py _TRANSFORMERS_SUPPORTED_MODELS); earlier versions had models of their own.
+_BACKEND_SINCE = (0, 33)
+_BACKEND = (
+    "arcee", "cwm", "flex_olmo", "glm", "gpt_neox", "jais2", "kolibri1", "mellum", "nanbeige", "olmo", "olmo2", "olmo3", "phi",
+    "seed_oss", "smollm3", "starcoder2", "vaultgemma",
+)  # fmt: skip
 # gpt_oss.py asks for float32; so do DeepSeek's scaled tables where FlashInfer applies them (deepseek_scaling_rope.py).
 _FLOAT32 = ("gpt_oss",)
 _LATENT_FLOAT32_DIMS = (64, 128, 256, 512)
@@ -24,6 +31,7 @@ _LATENT_FLOAT32_DIMS = (64, 128, 256, 512)
 # four; of the versions between the larger is taken).
 _MROPE_FACTOR, _ONCE_SINCE = 4, (0, 33)
 _ONCE = ("qwen3_vl", "qwen3_5")
+_POOLED = ("deepseek_v4", "deepseek_ref")
 _NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
 _PARTIAL = ("partial_rotary_factor", "rotary_pct", "rotary_emb_fraction")
 
@@ -46,18 +54,38 @@ def rope_tables(model: ModelSpec, number_bytes: int, version: tuple[int, ...]) -
     """Return the distinct tables of a model, in a format of `number_bytes`, as a version of vLLM keeps them."""
     config = _language_config(model.config)
     model_type = str(config.get("model_type") or model.model_type)
-    if model_type in _WITHOUT or not _has_rope(config, model_type):
+    through_backend = model_type in _BACKEND and version >= _BACKEND_SINCE
+    if model_type in _WITHOUT or through_backend or not _has_rope(config, model_type):
         return ()
     longest = _longest(config, model_type)
     if not longest:
         return ()
+    if config.get("mla_use_nope") is True:
+        return ()  # Kimi Linear's latents turn by nothing
+    if model_type in _POOLED:
+        return _pooled_tables(model, config, longest)
     videos = 1 if version >= _ONCE_SINCE and model_type.startswith(_ONCE) else _MROPE_FACTOR
-    tables = {}
+    tables: dict[tuple[RopeTable, str], RopeTable] = {}
     for kind, head_dim, latent in _heads(model):
         for parameters in _parameters(config, model_type, kind):
             table = _table(config, model_type, parameters, head_dim, longest, number_bytes, videos, latent=latent)
             tables[(table, repr(sorted(parameters.items(), key=str)))] = table
-    return tuple(tables.values())
+    latents = tuple(table for table in tables.values() if any(latent for *_, latent in _heads(model)))
+    indexed = any(isinstance(cache, SparseIndex) for cache, _ in model.caches)
+    # An indexer turns its halves, the latents their pairs, unless the file says that it does as they do.
+    apart = latents if indexed and not config.get("indexer_rope_interleave") else ()
+    return (*tables.values(), *apart)
+
+
+def _pooled_tables(model: ModelSpec, config: Mapping[str, Any], longest: int) -> tuple[RopeTable, ...]:
+    """Return DeepSeek-V4's tables: one for layers that pool, one for those that only slide, both float32.
+
+    Source: models/deepseek_v4/common/rope.py; DeepseekV4ScalingRotaryEmbedding.
+    """
+    pools = [any(isinstance(c, MLA) and c.ratio > 1 for c in layer.caches) for layer in model.layers]
+    width = config.get("qk_rope_head_dim")
+    width = width if isinstance(width, int) and 0 < width <= 1024 else 64
+    return (RopeTable(longest, width, 4),) * (any(pools) + (not all(pools)))
 
 
 def _language_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -117,7 +145,7 @@ def _parameters(config: Mapping[str, Any], model_type: str, kind: str) -> Iterat
     nested = parameters.get(kind)
     if isinstance(nested, Mapping):
         parameters = dict(nested)
-    local = _stated(config, model_type, "rope_local_base_freq", "local_rope_theta")
+    local = _stated(config, model_type, "rope_local_base_freq", "local_rope_theta", "swa_rope_theta")
     if kind == "sliding_attention" and local is not None and not isinstance(nested, Mapping):
         # Gemma 3's older files: windows turn by a base of their own, without scaling.
         yield {"rope_theta": local}
@@ -139,7 +167,8 @@ def _table(
 ) -> RopeTable:
     kind = parameters.get("rope_type") or parameters.get("type") or "default"
     factor = _number(parameters.get("factor"), 1.0)
-    original = int(_number(parameters.get("original_max_position_embeddings"), 0)) or longest
+    stated = parameters.get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
+    original = int(_number(stated, 0)) or longest
     width = head_dim if latent else _rotary_width(config, model_type, parameters, head_dim)
     positions = longest
     if kind == "linear":

@@ -73,7 +73,7 @@ class DeepseekV4(ListedMoe):
             if kind not in (SLIDING, CSA, HCA):
                 raise self.refuse(
                     f"compress_ratios[{i}]",
-                    f"is {kind[:40]}, which the reference has no layer for.",
+                    f"is {kind[:40]!r}, which the reference has no layer for.",
                     "Use the ratios 0, 4 and 128, or open an issue with the configuration.",
                 )
         return kinds

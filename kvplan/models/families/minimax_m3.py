@@ -107,7 +107,7 @@ class MiniMaxM3Text(ListedMoe):
         if self.layer_types[index] == INDEXED:
             dim, hidden = self.index_dim, self.hidden_size
             heads = self.sparse.optional_count("sparse_num_index_heads") or self.config.count("index_n_heads")
-            yield linear("indexer.q_proj", heads * dim, hidden, component="indexer", split="replicated")
+            yield linear("indexer.q_proj", heads * dim, hidden, component="indexer", units=heads)
             yield linear("indexer.k_proj", dim, hidden, component="indexer", split="replicated")
             yield norm("indexer.norms", dim, component="indexer", count=2)
 

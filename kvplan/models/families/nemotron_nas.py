@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from kvplan.caches import LayerCache
-from kvplan.models.config import Config
+from kvplan.models.config import Config, show
 from kvplan.models.decoder import Decoder
 from kvplan.weights import blocks
 from kvplan.weights.parts import Part, linear, norm
@@ -49,7 +49,7 @@ class NemotronNas(Decoder):
             if options.raw(unused):
                 raise self.refuse(
                     f"block_configs[{index}].{key}.{unused}",
-                    f"is {str(options.raw(unused))[:40]}.",
+                    f"is {show(options.raw(unused))}.",
                     "Open an issue with the configuration.",
                 )
         return None if options.flag("no_op", default=False) else options

@@ -7,6 +7,7 @@ from typing import Any, Final
 from kvplan.checkpoints.gguf_bytes import Skipped
 from kvplan.checkpoints.tensors import Tensor
 from kvplan.errors import ConfigError, UnsupportedArchitectureError
+from kvplan.models.config import show
 
 # Keys that announce a cache of their own kind, or experts. A rule that meets one which it does not read refuses, as
 # families do with the keys of a configuration (kvplan/models/family.py SIGNALS).
@@ -125,7 +126,7 @@ class Keys:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            raise self.fail(key, f"is {str(value)[:40]}; a number was expected.")
+            raise self.fail(key, f"is {show(value)}; a number was expected.")
         return float(value)
 
     def per_layer(self, key: str) -> list[int] | None:
@@ -161,7 +162,7 @@ class Keys:
             if isinstance(value, Skipped):
                 raise self.fail(key, f"is a list of {len(value):,} values, more than any model has layers.")
             if not isinstance(value, int) or not 0 <= value <= _LARGEST:
-                raise self.fail(key, f"is {str(value)[:40]}; a whole number was expected.")
+                raise self.fail(key, f"is {show(value)}; a whole number was expected.")
         return [int(value) for value in values]  # true and false count as 1 and 0
 
     # -- what every architecture has -----------------------------------------------------------------------------------
@@ -363,6 +364,4 @@ class Keys:
         for key in sorted(SIGNALS - self.read):
             value = self.metadata.get(f"{self.architecture}.{key}")
             if value and not (isinstance(value, list) and not any(value)):
-                raise self.refuse(
-                    key, f"is {str(value)[:40]}, a key that the rule for this architecture does not know."
-                )
+                raise self.refuse(key, f"is {show(value)}, a key that the rule for this architecture does not know.")

@@ -13,6 +13,8 @@ from kvplan.weights.scheme import Rule, Scheme
 METHODS = ("fp8", "fbgemm_fp8")
 KEYS = ()
 
+# vllm 0.33 models/deepseek_v4/compressor.py (quant_config=None), models/deepseek_v2.py Indexer; DeepSeek-V3.2's headers.
+_UNSCALED = ("weights_proj", "indexers_proj", "eh_proj", "compressor", "indexer.kv_proj", "indexer.gate_proj")
 _SOURCE = "FineGrainedFP8Config, transformers 5.18.0"
 
 
@@ -68,5 +70,5 @@ def _experts(section: Section) -> WeightFormat | None:
 
 
 def _unscaled() -> tuple[Rule, ...]:
-    """Return what fp8 checkpoints keep in 16 bits without saying so."""
-    return tuple(Rule(name, None) for name in ("weights_proj", "indexers_proj", "eh_proj"))
+    """Return what fp8 checkpoints keep in 16 bits without saying so: what chooses positions and, in DeepSeek V4, pools them."""
+    return tuple(Rule(name, None) for name in _UNSCALED)

@@ -47,7 +47,12 @@ def tables(model: str) -> tuple[RopeTable, ...]:
     "model, expected",
     [
         ("llama-3.1-8b", [(131_072, 128, 2)]),
-        ("phi-2", [(2_048, 32, 2)]),  # 40 % of a head of 80
+        ("phi-2", []),  # through the Transformers backend: no table
+        ("phi-4-mini", [(131_072 + 4_096, 96, 2)]),  # short and long factors, three quarters of a head of 128
+        ("deepseek-v3.2", [(163_840, 64, 4)] * 2),  # the indexer turns another way
+        ("glm-5", [(202_752, 64, 2)]),  # or the same
+        ("deepseek-v4-flash", [(1_048_576, 64, 4)] * 2),  # layers that pool, and layers that slide
+        ("mimo-v2-flash", [(262_144, 64, 2)] * 2),  # windows turn by a base of their own
         ("gemma-3-27b", [(131_072, 128, 2), (8 * 131_072, 128, 2)]),  # windows turn unscaled, the rest by a factor of 8
         ("qwen2.5-vl-7b", [(4 * 128_000, 128, 2)]),  # four times the positions for videos
         ("deepseek-v3", [(163_840, 64, 4)]),  # scaled latents: float32
@@ -56,6 +61,6 @@ def tables(model: str) -> tuple[RopeTable, ...]:
         ("mamba-2.8b", []),
     ],
 )
-def test_rotary_tables(model, expected):
+def test_rotary_tables(model, expected):  # vLLM 0.33's own: tests/corpora/vllm_weights
     """Positions x width x bytes, one table for each kind of attention that turns by its own rule."""
     assert sorted((t.positions, t.width, t.number_bytes) for t in tables(model)) == sorted(expected)

@@ -166,6 +166,10 @@ def _deploy(
             "A draft over several pipeline stages is not planned yet.", hint="Use --pipeline-parallel 1 with --draft."
         )
     scheme, as_published = weight_scheme(model, quantization, settings.model_dtype)
+    if as_published and model.checkpoint is not None:
+        from kvplan.weights.completeness import check_complete  # noqa: PLC0415  only for models with weight files
+
+        check_complete(model, scheme)
     loads = Loads(
         engine=engine,
         parallel=parallel,

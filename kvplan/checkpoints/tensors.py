@@ -1,9 +1,12 @@
 """One tensor of a weight file, and all that a checkpoint's headers list."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 Container = Literal["safetensors", "gguf", "torch"]
+# Number formats of weights that are not quantised, as safetensors and GGUF spell them.
+_PLAIN = frozenset({"f64", "f32", "f16", "bf16"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,16 @@ class Tensor:
     dtype: str
     shape: tuple[int, ...]
     bytes: int
+
+    @property
+    def numbers(self) -> int:
+        """How many it holds, packed ones counted once."""
+        return math.prod(self.shape)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is of floating-point numbers that an engine casts to its own format."""
+        return self.dtype in _PLAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

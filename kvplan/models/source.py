@@ -26,14 +26,17 @@ _LONGEST_NAME = 200
 # A GGUF file in a repository: `org/name:file.gguf`, `org/name/file.gguf`.
 _HUB_GGUF = re.compile(r"[\w.-]+/[\w.-]+(?:@[^:]+)?[:/][^:]+\.gguf")
 
+# Files that stand for the folder they lie in: an index of weight files, and pickles, which are never opened.
+_OF_FOLDERS = (".index.json", ".bin", ".pt", ".pth")
+
 
 def load_model(source: str | PathLike[str]) -> ModelSpec:
     """Return the model that `source` names. Reading it once and passing it on is the fast way for many plans.
 
     Args:
         source: a catalogue name or alias (`llama-3-70b`), a hub id (`org/name`), a `.json` file that holds a
-            configuration, a folder with a `config.json`, a `.safetensors` file beside one, or a `.gguf` file (also
-            `org/name:file.gguf` on the hub). Weight files count by their headers.
+            configuration, a folder with a `config.json`, a file of weights or their index beside one, or a `.gguf`
+            file (also `org/name:file.gguf` on the hub). Weight files count by their headers.
 
     Raises:
         UnknownModelError: nothing has this name; carries the nearest ones.
@@ -47,6 +50,7 @@ def load_model(source: str | PathLike[str]) -> ModelSpec:
     if not isinstance(source, str | os.PathLike) or not isinstance(text, str) or not text.strip() or "\0" in text:
         raise UnknownModelError(f"{text!r} is not a model's name or path.", hint="See `kvplan models`.")
     is_file = text.endswith((".json", ".gguf", ".safetensors"))
+    is_file = is_file or (text.endswith(_OF_FOLDERS) and os.path.exists(text))  # noqa: PTH110  as below
     if _HUB_GGUF.fullmatch(text) and not os.path.exists(text):  # noqa: PTH110  as below
         return _from_hub_gguf(text)
     if is_file or _is_folder(text) or text.startswith((".", "/", "~")):
@@ -118,6 +122,8 @@ def _from_path(path: Path) -> ModelSpec:
 
         # The configuration that the weights belong to stands beside them.
         return replace(_from_config(path.parent, path.parent / "config.json"), checkpoint=read_file(path))
+    if path.name.endswith(_OF_FOLDERS) and path.is_file():
+        return _from_folder(path.parent)
     return _from_config(path, path)
 
 

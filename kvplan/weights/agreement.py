@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from kvplan.models.spec import ModelSpec
 from kvplan.weights.figure import Origin
 from kvplan.weights.scheme import Scheme
-from kvplan.weights.stored import checkpoint_bytes
+from kvplan.weights.stored import as_in_files, checkpoint_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,5 +58,7 @@ def _figures(model: ModelSpec, scheme: Scheme | None, *, as_published: bool) -> 
     if size is not None and as_published:
         yield Figure(origin="published size", bytes=size, source=model.source)
     if scheme is not None and model.unknown_parameters is None:
+        if checkpoint is not None and as_published:
+            scheme = as_in_files(scheme, checkpoint, model.parameters)
         size = checkpoint_bytes(model, scheme)
         yield Figure(origin="configuration", bytes=size, source=scheme.source or "parameters x bytes of their format")

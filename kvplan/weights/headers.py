@@ -5,7 +5,6 @@ layer 7; a fused `qkv_proj` to three), and is divided over ranks as they are. Th
 path belong to those of its modules that no tensor bears; where there are none, they stand whole on every rank.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -131,13 +130,21 @@ class PlacedCheckpoint:
             if (last if at_end else first) or (component == "embeddings" and self.model.tied and last):
                 yield tensor, place
 
-    def rank_bytes(self, layers: range, ranks: Ranks) -> dict[Component, int]:
-        """Return what the fullest rank of a stage loads, by component."""
+    def rank_bytes(self, layers: range, ranks: Ranks, cast_to: int | None = None) -> dict[Component, int]:
+        """Return what the fullest rank of a stage loads, by component.
+
+        Args:
+            layers: of the stage.
+            ranks: how the engine spreads them.
+            cast_to: bytes of the number that the engine casts float tensors to; None: they stay as they are.
+
+        """
         # Tensors of one place are added up before they are divided: they are many, and places are few.
         whole: dict[int, tuple[tuple[Part, ...], int]] = {}
         for tensor, place in self.on_stage(layers):
             _, size = whole.get(id(place.parts), (place.parts, 0))
-            whole[id(place.parts)] = (place.parts, size + tensor.bytes)
+            loaded = tensor.numbers * cast_to if cast_to is not None and tensor.is_plain else tensor.bytes
+            whole[id(place.parts)] = (place.parts, size + loaded)
         sizes: dict[Component, int] = {}
         for parts, size in whole.values():
             component: Component = parts[0].component if parts else "other"
@@ -172,7 +179,7 @@ def _roomy(tensor: Tensor, left: _Left, place: Placement) -> tuple[Part, ...]:
     Blocks that layers share (Zamba's) are counted outside the layers, and stored under the first that has them.
     """
     parts = left[place.layer, place.tower]
-    if place.layer is not None and math.prod(tensor.shape) > sum(part.parameters for part in parts):
+    if place.layer is not None and tensor.numbers > sum(part.parameters for part in parts):
         return left[None, False] or parts
     return parts
 

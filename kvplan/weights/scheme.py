@@ -122,6 +122,11 @@ class Scheme:
     source: str = ""
     _found: dict[tuple[Part, int | None], WeightFormat | None] = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is quantised."""
+        return self.form is None and self.expert_form is None and not self.rules
+
     def format_of(self, part: Part, layer: int | None) -> WeightFormat | None:
         """Return the format of a part of layer `layer` (None: outside the layers); None where it is left alone."""
         if part.kind not in self.kinds:

@@ -12,7 +12,7 @@ from kvplan.weights.figure import Origin, WeightItem, Weights
 from kvplan.weights.parts import Component
 from kvplan.weights.ranks import RankParts, Ranks, rank_parts
 from kvplan.weights.scheme import Scheme
-from kvplan.weights.stored import checkpoint_bytes
+from kvplan.weights.stored import as_in_files, checkpoint_bytes
 
 if TYPE_CHECKING:
     from kvplan.weights.headers import PlacedCheckpoint
@@ -64,7 +64,7 @@ def _most_exact(
     if checkpoint is not None and checkpoint.tensors:
         return _from_headers(placed(model), layers, scheme, ranks, extras)
     if checkpoint is not None and parts is not None and scheme is not None:
-        return _from_file_sizes(model, checkpoint.total_bytes, parts, scheme, extras)
+        return _from_file_sizes(model, checkpoint, parts, scheme, extras)
     if parts is not None and scheme is not None:
         return _from_configuration(model, parts, scheme, ranks, extras)
     if scheme is not None and model.parameters is not None:
@@ -114,18 +114,24 @@ def _stored(size: int, formula: str, source: str) -> WeightItem:
 def _from_headers(
     placed: "PlacedCheckpoint", layers: range, scheme: Scheme | None, ranks: Ranks, extras: tuple[WeightItem, ...]
 ) -> Weights:
-    sizes = placed.rank_bytes(layers, ranks)
+    checkpoint, stored = placed.checkpoint, _formats(placed.checkpoint)
+    name = stored if scheme is None or scheme.is_plain else scheme.name
+    formula = f"{len(checkpoint.tensors):,} tensors as their headers list them{_over(ranks)}"
+    cast_to = None
+    casts = scheme is not None and scheme.is_plain and checkpoint.container == "safetensors" and stored != scheme.name
+    if scheme is not None and casts and set(stored.split(" + ")) <= set(_PLAIN_NAMES.values()):
+        # Files in another number format than the engine's, float32 most often.
+        name, cast_to = scheme.name, scheme.plain_bytes
+        formula += f", loaded in {name}"
+    sizes = placed.rank_bytes(layers, ranks, cast_to)
     size = sum(sizes.values())
-    formula = f"{len(placed.checkpoint.tensors):,} tensors as their headers list them{_over(ranks)}"
-    plain = scheme is None or (scheme.form is None and not scheme.rules)
-    name = scheme.name if scheme is not None and not plain else _formats(placed.checkpoint)
     item = _stored(size, formula, placed.checkpoint.source)
     return _figure("headers", name, item, (size, size), sizes, extras)
 
 
 # A format that is less than this share of a checkpoint is not in its name.
 _NAMED_FROM = 0.1
-_PLAIN_NAMES = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
+_PLAIN_NAMES = {"f64": "float64", "bf16": "bfloat16", "f16": "float16", "f32": "float32"}
 
 
 def _formats(checkpoint: Checkpoint) -> str:
@@ -139,10 +145,11 @@ def _formats(checkpoint: Checkpoint) -> str:
 
 
 def _from_file_sizes(
-    model: ModelSpec, total: int, parts: RankParts, scheme: Scheme, extras: tuple[WeightItem, ...]
+    model: ModelSpec, checkpoint: Checkpoint, parts: RankParts, scheme: Scheme, extras: tuple[WeightItem, ...]
 ) -> Weights:
     """Return the files' bytes, divided over the ranks as the configuration's modules are."""
-    whole = max(checkpoint_bytes(model, scheme), 1)
+    total = checkpoint.total_bytes
+    whole = max(checkpoint_bytes(model, as_in_files(scheme, checkpoint, model.parameters)), 1)
     size = ceil_div(total * parts.bytes, whole)
     formula = f"{total:,} B of files x {parts.bytes:,} of {whole:,} B on this rank"
     item = _stored(size, formula, "sizes of the PyTorch files; their pickles are not opened")

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 HubId = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
+# A log or a script may name a repository without its owner, and mean another than the one that bears the name here.
+HubName = Annotated[str, StringConstraints(pattern=r"^([\w.-]+/)?[\w.-]+$")]
 Text = Annotated[str, StringConstraints(min_length=3)]
 
 # Bits per parameter that a checkpoint of a format can have on disk: embeddings, norms and towers often stay in 16 bits,
@@ -46,7 +48,7 @@ class Strict(BaseModel):
 class Checkpoint(Strict):
     """One published set of weights of this architecture."""
 
-    hub: HubId | None = None
+    hub: HubName | None = None
     ollama: str | None = None
     format: str
     kv_cache: Literal["fp8", "nvfp4"] | None = None  # the KV cache format that the checkpoint declares

@@ -38,11 +38,11 @@ class Draft:
     layers: tuple[Layer, ...]
 
 
-def find_draft(name: str, model: ModelSpec) -> Draft:
+def find_draft(name: str, model: ModelSpec, engine: Engine) -> Draft:
     """Return the draft of this name: a model, or `mtp` for the model's own next-token layers.
 
     Raises:
-        SettingError: the model has no such layers, or the draft's vocabulary is another one.
+        SettingError: the model has no such layers, or the engine refuses a draft with another vocabulary.
         KvplanError: the draft cannot be read (as `load_model`).
 
     """
@@ -56,6 +56,13 @@ def find_draft(name: str, model: ModelSpec) -> Draft:
     draft = load_model(name)
     if draft.cacheless:
         raise SettingError(f"--draft {name}: {draft.id} is {draft.cacheless}.", hint="Name a language model.")
+    # Heads that are trained for one model (EAGLE) translate their tokens to its.
+    is_head = "eagle" in str(draft.config.get("architectures")).lower()
+    if engine.drafts_share_vocabulary and not is_head and draft.vocab_size != model.vocab_size:
+        raise SettingError(
+            f"--draft {name}: it has {draft.vocab_size:,} tokens, {model.id} {model.vocab_size:,}; {engine.name} refuses that.",
+            hint="Name a draft of the same family.",
+        )
     return Draft(name=draft.id, model=draft, layers=draft.layers)
 
 

@@ -160,7 +160,7 @@ def _deploy(
         gpu=device,
         parallel=parallel,
     )
-    draft = find_draft(draft_name, model) if draft_name is not None else None
+    draft = find_draft(draft_name, model, engine) if draft_name is not None else None
     if draft is not None and pipeline > 1:
         raise SettingError(
             "A draft over several pipeline stages is not planned yet.", hint="Use --pipeline-parallel 1 with --draft."

@@ -269,6 +269,7 @@ class Engine(ABC):
         title: one line for `kvplan engines`.
         args: its arguments that count, by name.
         context_in_budget: whether the budget depends on the length of the request.
+        drafts_share_vocabulary: whether a draft model must have the model's own number of tokens.
         follows_declared_cache: whether `auto` takes the cache format that a checkpoint declares.
         batch_arg: the argument that bounds the requests of one batch; empty where none does.
         weights_spread: the least and the most of the weights that the engine logs, in thousandths of the figure here.
@@ -281,6 +282,7 @@ class Engine(ABC):
     title: ClassVar[str] = ""
     args: ClassVar[Mapping[str, ArgSpec]] = {}
     context_in_budget: ClassVar[bool] = False
+    drafts_share_vocabulary: ClassVar[bool] = False
     follows_declared_cache: ClassVar[bool] = True
     batch_arg: ClassVar[str] = ""
     context_parallel_arg: ClassVar[str] = ""

@@ -142,6 +142,11 @@ def _from_folder(path: Path) -> ModelSpec:
 
     file = path / "config.json"
     if not file.exists():
+        if (path / "adapter_config.json").exists():
+            raise ConfigError(
+                f"{_shown(path)} holds an adapter, not a model.",
+                hint=f"Name its base model with --model, and it with --adapter {_shown(path)}.",
+            )
         ggufs = sorted(path.glob("*.gguf"))
         first = [gguf for gguf in ggufs if not re.search(r"-(?!00001)\d{5}-of-\d{5}\.gguf$", gguf.name)]
         if len(first) == 1:

@@ -287,6 +287,7 @@ def test_the_models_own_next_token_layers_are_a_draft():
         ("mtp", "no next-token layers"),
         ("no-such-model", "No model is called"),
         ("modernbert-base", "encoder|without|language model"),
+        ("qwen3-0.6b", r"^--draft qwen3-0.6b: it has 151,936 tokens, llama-3.1-8b 128,256; vllm refuses that"),
     ],
 )
 def test_what_is_no_draft_is_refused(draft, message):
@@ -304,6 +305,12 @@ def adapter(folder, rank=16):
     start, size = header({"base_model.model.q_proj.lora_A.weight": ("F32", [rank, HIDDEN])})
     (folder / "adapter_model.safetensors").write_bytes(start.ljust(size, b"\0"))
     return str(folder)
+
+
+def test_an_adapter_is_not_a_model(tmp_path):
+    """Its folder says so, and what to name instead."""
+    with pytest.raises(kvplan.ConfigError, match=r"holds an adapter, not a model.*--adapter"):
+        kvplan.load_model(adapter(tmp_path / "lora"))
 
 
 def test_adapters_are_an_addition(tmp_path):
@@ -328,7 +335,7 @@ def test_vllm_sets_slots_aside_for_adapters(tmp_path):
 def test_the_command_takes_drafts_adapters_and_files(tmp_path):
     """`--model FOLDER --adapter FOLDER --draft NAME --json` is one document with all of it."""
     folder, lora = written(tmp_path / "tiny"), adapter(tmp_path / "lora")
-    command = ["--model", folder, "--adapter", lora, "--draft", "smollm2-135m", "--context", "64", "--json"]
+    command = ["--model", folder, "--adapter", lora, "--draft", folder, "--context", "64", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "kvplan", "estimate", *command], capture_output=True, text=True, check=True, timeout=60
     )

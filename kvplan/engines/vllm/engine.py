@@ -53,6 +53,8 @@ class Vllm(Engine):
     }
 
     batch_arg: ClassVar[str] = "max_num_seqs"
+    # config/speculative.py verify_equal_vocab_size_if_draft_model.
+    drafts_share_vocabulary: ClassVar[bool] = True
     context_parallel_arg: ClassVar[str] = "decode_context_parallel_size"
     # 55 of the 61 starts in tests/corpora/field/weights.jsonl that name their version lie within 1 % (29 Nov 2026; the 87 rows'
     # quantiles at 5 % and 95 % were 0.9909 and 1.0164). Nothing else was fitted to them.

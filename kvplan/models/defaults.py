@@ -40,6 +40,8 @@ def _lines() -> bytes:
 @cache
 def type_facts(model_type: str) -> TypeFacts | None:
     """Return what transformers 5.18.0 declares for a model type, or None where it does not know it."""
+    if not model_type:  # The file's own first line has that.
+        return None
     text = _lines()
     start = text.find(b'{"model_type":%b,' % json.dumps(model_type).encode())
     if start < 0:

@@ -170,3 +170,14 @@ def test_every_question_to_a_configuration_is_answered_or_refused(value):
             ask("key")
         except kvplan.ConfigError as error:
             assert error.message.startswith("fuzz.json: key")  # noqa: PT017  an answer is as good as a refusal
+
+
+def test_architectures_alone_say_what_a_model_is():
+    """A file without model_type is read by its class, and planned like one that has both."""
+    values = {key: value for key, value in LLAMA.items() if key != "model_type"}
+    plans = [
+        kvplan.estimate(read_config(stated, spec_id="a", source="a", where="a.json"), "h100")
+        for stated in (LLAMA, values | {"architectures": ["LlamaForCausalLM"]})
+    ]
+    assert plans[1].weights.items[0].bytes == plans[0].weights.items[0].bytes
+    assert plans[1].bytes_per_request == plans[0].bytes_per_request

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike, fspath
+from os.path import exists
 from typing import TYPE_CHECKING, Any
 
 from kvplan.additions import Draft, adapter_items, draft_item, find_draft, read_adapters, with_draft
@@ -72,7 +73,9 @@ def estimate(
     """
     _check_kinds(gpu, engine, quantization, kv_dtype, engine_args, draft)
     spec = model if isinstance(model, ModelSpec) else load_model(model)
-    deployment = _deploy(
+    # What lies at a path may change between two calls; a model's own path is read above.
+    by_path = bool(adapters) or (draft is not None and exists(draft))  # noqa: PTH110  Path raises for odd names
+    deployment = (_deploy.__wrapped__ if by_path else _deploy)(
         spec,
         gpu,
         engine,

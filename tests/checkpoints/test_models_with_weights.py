@@ -1,6 +1,7 @@
 """Planning with a model's own weight files: folder, single file, GGUF, hub; drafts and adapters beside it."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -305,6 +306,17 @@ def adapter(folder, rank=16):
     start, size = header({"base_model.model.q_proj.lora_A.weight": ("F32", [rank, HIDDEN])})
     (folder / "adapter_model.safetensors").write_bytes(start.ljust(size, b"\0"))
     return str(folder)
+
+
+def test_an_adapter_is_read_again(tmp_path):
+    """A script that trains and plans in one process sees the adapter that lies there now."""
+    lora = tmp_path / "lora"
+    sizes = []
+    for rank in (8, 16):
+        shutil.rmtree(lora, ignore_errors=True)
+        plan = kvplan.estimate(written(tmp_path / "tiny"), engine="textbook", adapters=[adapter(lora, rank=rank)])
+        sizes.append(plan.weights.items[-1].bytes)
+    assert sizes[1] == 2 * sizes[0]
 
 
 def test_an_adapter_is_not_a_model(tmp_path):

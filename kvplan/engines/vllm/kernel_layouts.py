@@ -13,6 +13,7 @@ from kvplan.weights.parts import Part
 
 _HOPPER, _FP8_SINCE = 9, (8, 9)
 _MXFP4_GROUP = 32
+_FINEST_GROUP = 32
 _NVIDIA = "NVIDIA"
 # FlashInfer's TRT-LLM kernels on B200 take widths of whole 128s.
 _BLACKWELL, _BLACKWELL_WIDTH = 10, 128
@@ -70,7 +71,28 @@ def _expert_bytes(part: Part, form: WeightFormat | None, kernels: Kernels, plain
         return _mxfp4_bytes(part, kernels) - form.linear_bytes(*part.shape)
     if form.name.startswith("fp8") and form.block and kernels.is_older_than(_FP8_SINCE):
         return _finer_scales(part, form)
+    if form.zero_bits and kernels.splits_experts:
+        return _finer_groups(part, form)
     return 0
+
+
+def _finer_groups(part: Part, form: WeightFormat) -> int:
+    """Return what AWQ and GPTQ take more where a rank's piece of an expert ends within a group: groups are halved until not.
+
+    The kernel that takes such pieces keeps no zero points of GPTQ, which are all the same, and none of its indices.
+    Source: quantization/moe_wna16.py MoeWNA16Method.create_weights.
+    """
+    rows, columns = part.shape
+    width, finer = columns if _is_last(part) else rows, form.group
+    while width % finer and finer > _FINEST_GROUP:
+        finer //= 2
+    if finer == form.group:
+        return 0
+    groups, stored = ceil_div(columns, finer), ceil_div(columns, form.group)
+    if not form.column_bytes:
+        return rows * (groups - stored) * round(form.scale_bits + form.zero_bits) // 8
+    scales = rows * groups * round(form.scale_bits) // 8
+    return scales - rows * stored * round(form.scale_bits + form.zero_bits) // 8 - columns * form.column_bytes
 
 
 def _finer_scales(part: Part, form: WeightFormat) -> int:

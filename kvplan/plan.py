@@ -238,6 +238,7 @@ class Plan:
             "by_component": dict(weights.by_component),
             "left_alone": dict(weights.left_alone),
             "stages": [stage.weights.bytes if stage.weights else None for stage in self.deployment.stages],
+            "least_full_rank": weights.least if weights.least is not None else weights.bytes,
             "checkpoint_bytes": checkpoint.best.bytes if checkpoint.best else None,
             "differences": [
                 {"origin": figure.origin, "bytes": figure.bytes, "relative": round(relative, 6)}

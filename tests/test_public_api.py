@@ -55,7 +55,8 @@ SECTIONS = {
         "kv_cache_blocks", "kv_cache_tokens", "max_context_tokens", "max_concurrency", "limited_by", "replicas",
     },
     "interval": {"kv_cache_tokens", "max_context_tokens", "max_concurrency"},
-    "weights": {"origin", "format", "items", "by_component", "left_alone", "stages", "checkpoint_bytes", "differences"},
+    "weights": {"origin", "format", "items", "by_component", "least_full_rank",
+        "left_alone", "stages", "checkpoint_bytes", "differences"},
 }  # fmt: skip
 # What kvplan says beyond the contract; nothing else may appear unnoticed.
 BEYOND = {"model": {"parameters_by_component"}, "capacity": {"sessions"}}

@@ -40,7 +40,7 @@ class CachingAllocator:
         for asked in sizes:
             if asked <= 0:
                 continue
-            size = round_up(asked, _BLOCK)
+            size = -(-asked // _BLOCK) * _BLOCK
             small = size <= _SMALL
             free = self._free[0 if small else 1]
             at = bisect_left(free, size)

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvplan.caches import LayerCache
-from kvplan.checkpoints.tensors import Checkpoint
 from kvplan.weights.parts import Component, Part, total
+
+if TYPE_CHECKING:
+    from kvplan.checkpoints.tensors import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class ModelSpec:
     published_as: str | None = None
     published_bytes: int | None = None
     published_kv_dtype: str | None = None
-    checkpoint: Checkpoint | None = None
+    checkpoint: "Checkpoint | None" = None
     checkpoints: tuple[Mapping[str, Any], ...] = ()
     published_parameters: int | None = None
     assumptions: tuple[Note, ...] = ()

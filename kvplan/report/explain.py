@@ -65,6 +65,9 @@ def _weights(plan: Plan) -> Iterator[Derivation]:
         terms = " + ".join(f"{name} {format_bytes(size)}" for name, size in weights.left_alone.items())
         said = "the checkpoint's own configuration" if weights.stated else f"the rule of {weights.scheme}"
         yield Derivation("linears not quantised", terms, format_bytes(sum(weights.left_alone.values())), said)
+    if weights.least is not None:
+        terms = f"the fullest {format_bytes(weights.bytes)}; others have an expert of each layer less"
+        yield Derivation("least full rank", terms, format_bytes(weights.least), "one stage")
     stages = plan.deployment.stages
     if len(stages) > 1:
         terms = ", ".join(

@@ -40,6 +40,7 @@ class Weights:
         by_component: the stored weights by component; empty where they are not known apart.
         left_alone: linears that a quantised format leaves in plain numbers, by component.
         stated: whether the checkpoint's own section says which these are; else the format's rule does.
+        least: the sum on the stage's least full rank, where experts do not come out even; None: all ranks are equal.
 
     """
 
@@ -51,6 +52,7 @@ class Weights:
     by_component: Mapping[Component, int]
     left_alone: Mapping[Component, int] = field(default_factory=dict)
     stated: bool = False
+    least: int | None = None
 
     @cached_property
     def bytes(self) -> int:

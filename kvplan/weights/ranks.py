@@ -59,6 +59,12 @@ def _expert_shard(part: Part, ranks: Ranks) -> Part:
     return replace(_divided(part, pieces, by_rows=by_rows) if pieces > 1 else part, count=count)
 
 
+def _is_uneven(part: Part, ranks: Ranks) -> bool:
+    """Whether some ranks have an expert less than the others."""
+    whole = part.split == "experts" and ranks.experts_over > 1 and part.count > 1
+    return whole and (part.count + ranks.redundant_experts) % ranks.experts_over > 0
+
+
 def _divided(part: Part, pieces: int, *, by_rows: bool) -> Part:
     first, *rest = part.shape
     if by_rows or not rest:
@@ -77,12 +83,14 @@ class Piece:
         part: the rank's piece of it.
         form: its format; None: plain numbers.
         bytes: what it takes.
+        uneven: what the least full rank lacks of it: an expert, where they do not come out even.
 
     """
 
     part: Part
     form: WeightFormat | None
     bytes: int
+    uneven: int = 0
 
 
 Group = tuple[Piece, ...]
@@ -110,6 +118,11 @@ class RankParts:
     def bytes(self) -> int:
         """Their bytes."""
         return sum(self.by_component.values())
+
+    @cached_property
+    def least_bytes(self) -> int:
+        """The bytes of the stage's least full rank."""
+        return self.bytes - sum(copies * piece.uneven for group, copies in self.distinct for piece in group)
 
     @cached_property
     def by_component(self) -> Mapping[Component, int]:
@@ -177,5 +190,6 @@ def _group(parts: Iterable[Part], layer: int | None, scheme: Scheme, ranks: Rank
     for part in parts:
         if part.component not in ranks.left_out:
             form, piece = scheme.format_of(part, layer), shard(part, ranks)
-            pieces.append(Piece(piece, form, scheme.stored_bytes(piece, form)))
+            size = scheme.stored_bytes(piece, form)
+            pieces.append(Piece(piece, form, size, size // piece.count if _is_uneven(part, ranks) else 0))
     return tuple(pieces)

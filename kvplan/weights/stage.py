@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from kvplan.checkpoints.tensors import Checkpoint
 from kvplan.models.spec import ModelSpec
 from kvplan.units import ceil_div
 from kvplan.weights.figure import Origin, WeightItem, Weights
@@ -15,6 +14,7 @@ from kvplan.weights.scheme import Scheme
 from kvplan.weights.stored import as_in_files, checkpoint_bytes
 
 if TYPE_CHECKING:
+    from kvplan.checkpoints.tensors import Checkpoint
     from kvplan.weights.headers import PlacedCheckpoint
 
 
@@ -45,6 +45,10 @@ def stage_weights(
     if parts is None and scheme is not None and model.unknown_parameters is None:
         parts = rank_parts(model, layers, scheme, ranks)
     weights = _most_exact(model, layers, scheme, ranks, parts, as_published=as_published, extras=tuple(extras))
+    if weights is not None and parts is not None and parts.least_bytes < parts.bytes:
+        # Of headers the same share is left out as of the modules.
+        uneven = weights.items[0].bytes * (parts.bytes - parts.least_bytes) // parts.bytes
+        weights = replace(weights, least=weights.bytes - uneven)
     if weights is None or spread == (1000, 1000):
         return weights
     return replace(weights, low=weights.low * spread[0] // 1000, high=ceil_div(weights.high * spread[1], 1000))
@@ -134,7 +138,7 @@ _NAMED_FROM = 0.1
 _PLAIN_NAMES = {"f64": "float64", "bf16": "bfloat16", "f16": "float16", "f32": "float32"}
 
 
-def _formats(checkpoint: Checkpoint) -> str:
+def _formats(checkpoint: "Checkpoint") -> str:
     """Return what a checkpoint is stored in by its tensors' own words: `bfloat16`, `q4_k + q6_k`."""
     sizes: dict[str, int] = {}
     for tensor in checkpoint.tensors:
@@ -145,7 +149,7 @@ def _formats(checkpoint: Checkpoint) -> str:
 
 
 def _from_file_sizes(
-    model: ModelSpec, checkpoint: Checkpoint, parts: RankParts, scheme: Scheme, extras: tuple[WeightItem, ...]
+    model: ModelSpec, checkpoint: "Checkpoint", parts: RankParts, scheme: Scheme, extras: tuple[WeightItem, ...]
 ) -> Weights:
     """Return the files' bytes, divided over the ranks as the configuration's modules are."""
     total = checkpoint.total_bytes

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from kvplan.checkpoints.tensors import Checkpoint
 from kvplan.models.spec import ModelSpec
 from kvplan.weights.parts import Part
 from kvplan.weights.scheme import Scheme
+
+if TYPE_CHECKING:
+    from kvplan.checkpoints.tensors import Checkpoint
 
 
 def placed_parts(model: ModelSpec, *, drafts: bool = False) -> Iterator[tuple[Part, int | None]]:
@@ -24,7 +27,7 @@ def checkpoint_bytes(model: ModelSpec, scheme: Scheme) -> int:
     return sum(scheme.part_bytes(part, layer) for part, layer in placed_parts(model, drafts=True))
 
 
-def as_in_files(scheme: Scheme, checkpoint: Checkpoint, parameters: int | None) -> Scheme:
+def as_in_files(scheme: Scheme, checkpoint: "Checkpoint", parameters: int | None) -> Scheme:
     """Return the scheme with the width of number that the files have: engines cast weights that are not quantised.
 
     Headers state it. Pickles are not opened: files of at least three bytes per parameter hold four.

@@ -34,6 +34,18 @@ def test_experts_that_do_not_divide_leave_one_rank_with_more():
     assert dealt["experts"] * 60 == whole["experts"] * 8
 
 
+def test_the_least_full_rank_lacks_an_expert_of_each_layer():
+    """60 experts over 8 ranks: four have 8, four have 7, and together they have them all."""
+    asked = {"context": 1024, "tensor_parallel": 8, "engine_args": {"enable_expert_parallel": True}}
+    plan = kvplan.estimate("qwen1.5-moe-a2.7b-chat", **asked)
+    expert = plan.weights.by_component["experts"] // 8
+    assert plan.weights.bytes - plan.weights.least == expert
+    assert plan.to_dict()["weights"]["least_full_rank"] == plan.weights.least
+    even = kvplan.estimate("qwen3-30b-a3b", **asked)
+    assert even.weights.least is None
+    assert even.to_dict()["weights"]["least_full_rank"] == even.weights.bytes
+
+
 def test_redundant_experts_are_dealt_out_with_the_others():
     """DeepSeek-V3's 256 experts and 32 copies over 32 ranks: nine each."""
     asked = {"tensor_parallel": 8, "data_parallel": 4, "enable_expert_parallel": True}

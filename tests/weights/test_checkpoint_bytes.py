@@ -12,7 +12,7 @@ import kvplan
 from kvplan.units import ceil_div
 from kvplan.weights.quantization import read_scheme
 from kvplan.weights.scheme import Scheme
-from kvplan.weights.stored import checkpoint_bytes, placed_parts
+from kvplan.weights.stored import checkpoint_bytes
 
 ROWS = json.loads((Path(__file__).parent / "checkpoints.json").read_text())["rows"]
 
@@ -38,7 +38,9 @@ def read(row):
 def elements(model, scheme, *, scales, drafts, unpacked=False):
     """Return how many numbers the stored tensors have: weights of 4 bits lie two to a byte."""
     count = 0
-    for part, layer in placed_parts(model, drafts=drafts):
+    layers = (*model.layers, *model.draft_layers) if drafts else model.layers
+    inside = ((part, index) for index, layer in enumerate(layers) for part in layer.parts)
+    for part, layer in (*((part, None) for part in model.outer), *inside):
         form = scheme.format_of(part, layer)
         if form is None:
             count += part.parameters

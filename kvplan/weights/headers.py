@@ -37,10 +37,11 @@ _GGUF_OUTER = {"token_embd": "embed_tokens", "output": "lm_head", "output_norm":
 # Buffers that old checkpoints carry and no engine loads.
 _BUFFERS = re.compile(r"(?:rotary_emb\.inv_freq|\.attn\.bias|\.masked_bias|rope_freqs\.weight)$")
 _TOWERS = re.compile(
-    r"(?:^|\.)(?:visual|vision\w*|audio\w*|image\w*|video\w*|sound\w*|vit|v|mm|resampler|qformer|encoder)\."
+    r"(?:^|\.)(?:visual\w*|vision\w*|vpm|sam_model|img_\w+|image\w*|video\w*|audio\w*|apm|sound\w*|vit|v|mm|resampler|qformer|encoder)\."
 )
+_LAYER = re.compile(r"(?:^|\.)(?:layers|blocks|block|h)\.\d+(?=\.)")
 _PROJECTOR = re.compile(r"(?:^|\.)(?:\w*projector|mlp1|aligner|embed_(?:vision|audio))\.")
-_HEAD = re.compile(r"(?:.*\.)?(?:lm_head|output|head)\.")
+_HEAD = re.compile(r"(?:.*\.)?(?:lm_head|output|output_layer|embed_out|head)\.")
 _BESIDE: frozenset[Component] = frozenset({"vision", "audio", "projector", "encoder"})
 _Left = dict[tuple[int | None, bool], tuple[Part, ...]]
 _DRAFT = re.compile(r"(?:^|\.)(?:mtp|mtp_layers|nextn|eagle|medusa_heads?)(?:\.|$)")
@@ -185,7 +186,9 @@ def _roomy(tensor: Tensor, left: _Left, place: Placement) -> tuple[Part, ...]:
 
 
 def _in_tower(name: str) -> bool:
-    return _TOWERS.search(name) is not None
+    # ChatGLM calls its decoder an encoder. What stands within a layer says nothing of where the layer stands (CogVLM's experts).
+    before = _LAYER.split(name.removeprefix("transformer.encoder."), maxsplit=1)[0]
+    return _TOWERS.search(f"{before}.") is not None
 
 
 def _owners(parts: Iterable[Part], name: str, paths: Callable[[Part], tuple[str, ...]]) -> tuple[Part, ...]:

@@ -44,7 +44,7 @@ _LEAVES = {
     "in_proj_b": ("in_proj_b", "in_proj_ba"),
 }
 _OUTER: dict[Component, tuple[str, ...]] = {
-    "head": ("lm_head", "head", "output", "embed_out"),
+    "head": ("lm_head", "head", "output", "embed_out", "output_layer"),
     "embeddings": ("embed_tokens", "embed", "wte", "word_embeddings", "tok_embeddings"),
     "vision": ("visual", "vision_tower", "vision_model", "vision_encoder", "vision", "vision_embedder"),
     "audio": ("audio_tower", "audio_encoder", "audio_model", "audio", "sound_encoder"),
@@ -56,7 +56,8 @@ _OUTER: dict[Component, tuple[str, ...]] = {
 }  # fmt: skip
 # What stands before the layers, or before a module outside them.
 _PREFIX = re.compile(
-    r"^(?:(?:model|language_model|transformer|backbone|decoder|thinker|text_model|llm|module)\.)*"
+    r"^(?:(?:transformer\.encoder|model|language_model|language|transformer|backbone|decoder|thinker|text_model|llm|module"
+    r"|base_model|gpt_neox|rwkv)\.)*"
     r"(?:(?:layers|h|blocks|block)\.(?P<layer>\d{1,6}|\*)\.?)?"
 )
 

@@ -82,6 +82,83 @@ def test_one_rank_loads_every_parameter_once(name):
     assert weights.bytes == 2 * model.parameters
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_layer_is_found(name):
+    """Stages are divided by layer, whatever stands before `layers.7`."""
+    model = models()[name]
+    placed = PlacedCheckpoint(model=model, checkpoint=model.checkpoint)
+    found = {place.layer for _, place in placed.tensors if place.layer is not None}
+    assert found == {index for index, layer in enumerate(model.layers) if layer.parts}
+
+
+# Files in the words of repositories' own code, which transformers does not have: (configuration, shapes by name).
+OWN_WORDS = {
+    "chatglm": (
+        {
+            "model_type": "chatglm", "hidden_size": 512, "ffn_hidden_size": 1024, "kv_channels": 64, "num_layers": 4,
+            "num_attention_heads": 8, "multi_query_attention": True, "multi_query_group_num": 2,
+            "padded_vocab_size": 1024, "seq_length": 1024, "add_qkv_bias": True, "torch_dtype": "bfloat16",
+        },
+        {
+            "transformer.embedding.word_embeddings.weight": (1024, 512), "transformer.output_layer.weight": (1024, 512),
+            "transformer.encoder.final_layernorm.weight": (512,), "transformer.rotary_pos_emb.inv_freq": (32,),
+            "transformer.encoder.layers.{}.input_layernorm.weight": (512,),
+            "transformer.encoder.layers.{}.post_attention_layernorm.weight": (512,),
+            "transformer.encoder.layers.{}.self_attention.query_key_value.weight": (768, 512),
+            "transformer.encoder.layers.{}.self_attention.query_key_value.bias": (768,),
+            "transformer.encoder.layers.{}.self_attention.dense.weight": (512, 512),
+            "transformer.encoder.layers.{}.mlp.dense_h_to_4h.weight": (2048, 512),
+            "transformer.encoder.layers.{}.mlp.dense_4h_to_h.weight": (512, 1024),
+        },
+    ),
+    "qwen": (
+        {
+            "model_type": "qwen", "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 4,
+            "num_attention_heads": 8, "kv_channels": 64, "vocab_size": 1024, "seq_length": 1024, "no_bias": True,
+            "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+        },
+        {
+            "transformer.wte.weight": (1024, 512), "lm_head.weight": (1024, 512), "transformer.ln_f.weight": (512,),
+            "transformer.h.{}.attn.c_attn.weight": (1536, 512), "transformer.h.{}.attn.c_attn.bias": (1536,),
+            "transformer.h.{}.attn.c_proj.weight": (512, 512), "transformer.h.{}.mlp.w1.weight": (1024, 512),
+            "transformer.h.{}.mlp.w2.weight": (1024, 512), "transformer.h.{}.mlp.c_proj.weight": (512, 1024),
+            "transformer.h.{}.ln_1.weight": (512,), "transformer.h.{}.ln_2.weight": (512,),
+        },
+    ),
+    "internlm2": (
+        {
+            "model_type": "internlm2", "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 4,
+            "num_attention_heads": 8, "num_key_value_heads": 2, "vocab_size": 1024, "max_position_embeddings": 1024,
+            "bias": False, "torch_dtype": "bfloat16",
+        },
+        {
+            "model.tok_embeddings.weight": (1024, 512), "output.weight": (1024, 512), "model.norm.weight": (512,),
+            "model.layers.{}.attention.wqkv.weight": (768, 512), "model.layers.{}.attention.wo.weight": (512, 512),
+            "model.layers.{}.feed_forward.w1.weight": (1024, 512), "model.layers.{}.feed_forward.w3.weight": (1024, 512),
+            "model.layers.{}.feed_forward.w2.weight": (512, 1024), "model.layers.{}.attention_norm.weight": (512,),
+            "model.layers.{}.ffn_norm.weight": (512,),
+        },
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("split", [{}, {"tensor_parallel": 2}, {"pipeline_parallel": 2}], ids=str)
+@pytest.mark.parametrize("name", OWN_WORDS)
+def test_files_in_a_repository_s_own_words_are_divided_alike(name, split):
+    """Names that no module bears belong to the modules that are left: the ranks hold what the configuration gives them."""
+    config, shapes = OWN_WORDS[name]
+    listed = tuple(
+        Tensor(pattern.format(index), "bf16", shape, 2 * math.prod(shape))
+        for pattern, shape in shapes.items()
+        for index in (range(4) if "{}" in pattern else range(1))
+    )
+    total = sum(tensor.bytes for tensor in listed)
+    checkpoint = Checkpoint(container="safetensors", source="a test", tensors=listed, total_bytes=total)
+    spec = read_config(config, spec_id=name, source="a test")
+    by_names = kvplan.estimate(replace(spec, checkpoint=checkpoint), "h100", **split).weights.items[0].bytes
+    assert by_names == pytest.approx(kvplan.estimate(spec, "h100", **split).weights.items[0].bytes, rel=0.001)
+
+
 @pytest.mark.parametrize("tensor", [2, 8])
 @pytest.mark.parametrize("name", NAMES)
 def test_ranks_hold_what_their_modules_hold(name, tensor):

@@ -8,15 +8,15 @@ from kvplan.weights.stage import placed
 
 # Families and files disagree by buffers, tied copies and next-token layers, never by a quarter of the model.
 _LEAST_SHARE = (3, 4)
-# llama.cpp's IQ1_S has 1.5625 bits per weight (ggml-common.h), EXL3's smallest 1.6 (exllamav3 README): nothing is below.
-_LEAST_BITS = (3, 2)
+# No format has less than a bit for a weight: EXL3's smallest is one, llama.cpp's IQ1_S has 1.5625 (ggml-common.h).
+_LEAST_BITS = 1
 _HINT = "Download the checkpoint again, or plan from its config.json alone."
 
 
 def check_complete(model: ModelSpec, scheme: Scheme | None) -> None:
     """Check that a model's weight files are not a piece of it.
 
-    Every layer has a tensor; files that are not quantised hold three quarters of the parameters, others 1.5 bits of each.
+    Every layer has a tensor; files that are not quantised hold three quarters of the parameters, others a bit of each.
 
     Raises:
         CheckpointError: they are, or they belong to another model.
@@ -34,7 +34,7 @@ def check_complete(model: ModelSpec, scheme: Scheme | None) -> None:
         held = f"{numbers:,} numbers"
     else:
         numbers = checkpoint.total_bytes
-        least = model.parameters * _LEAST_BITS[0] // (8 * _LEAST_BITS[1])
+        least = model.parameters * _LEAST_BITS // 8
         held = f"{numbers:,} bytes"
     if numbers < least:
         raise CheckpointError(

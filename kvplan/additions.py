@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kvplan.engines.base import Engine, Settings
 from kvplan.errors import SettingError
 from kvplan.models.source import load_model
-from kvplan.models.spec import Layer, ModelSpec
+from kvplan.models.spec import Layer, ModelSpec, Note
 from kvplan.units import ceil_div
 from kvplan.weights.checkpoint import published_scheme
 from kvplan.weights.figure import WeightItem
@@ -129,10 +129,37 @@ def adapter_items(
     if slots is not None:
         yield slots
         return
-    sizes = " + ".join(f"{adapter.total_bytes:,} B" for adapter in adapters)
+    sizes = " + ".join(f"{adapter.total_bytes:,} B{_changed(adapter)}" for adapter in adapters)
     yield WeightItem(
         name="adapters",
         bytes=sum(adapter.total_bytes for adapter in adapters),
         formula=f"{sizes}, whole on every rank",
         source=", ".join(adapter.source for adapter in adapters),
     )
+
+
+def _changed(adapter: "Adapter") -> str:
+    """Return which modules an adapter changes, shortened, in brackets."""
+    names = [repr(name)[1:-1][:40] for name in adapter.target_modules]
+    return f" ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''})" if names else ""
+
+
+def adapter_notes(adapters: Sequence["Adapter"], model: ModelSpec) -> Iterator[Note]:
+    """Yield what to know of adapters: how their size was found, and where one cannot belong to this model.
+
+    The inputs of every `lora_A` (rank x inputs) are those of some module of its base model.
+    """
+    parts = (*model.outer, *(part for layer in model.layers for part in layer.parts)) if adapters else ()
+    widths = {part.shape[1] for part in parts if len(part.shape) > 1} | {model.vocab_size}
+    for adapter in adapters:
+        for text in adapter.notes:
+            yield Note(text, adapter.source)
+        inputs = (t.shape[1] for t in adapter.tensors if "lora_A" in t.name and len(t.shape) == 2)
+        strange = next((width for width in inputs if width not in widths), None)
+        if strange is not None and model.unknown_parameters is None:
+            base = f"; it names {adapter.base_model[:80]!r} as its base" if adapter.base_model else ""
+            yield Note(
+                f"The adapter changes a module of {strange:,} inputs, and {model.id} has none{base}: "
+                "it was made for another model",
+                adapter.source,
+            )

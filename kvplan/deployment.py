@@ -7,7 +7,7 @@ from typing import Any
 
 from kvplan.engines.base import CacheLayout, Engine, MemoryBudget, Settings, Stage
 from kvplan.gpus import GpuGroup
-from kvplan.models.spec import ModelSpec
+from kvplan.models.spec import ModelSpec, Note
 from kvplan.parallel import Parallelism
 from kvplan.weights.agreement import Agreement, agreement
 from kvplan.weights.scheme import Scheme
@@ -36,6 +36,7 @@ class Deployment:
         scheme, as_published: how the weights are stored, and whether that is how they are published.
         kv_cache_memory: bytes of cache per GPU given outright; None: the budget decides.
         stages, layouts: one of each per pipeline stage.
+        notes: what to know of what is served beside the model.
         arguments: of the call that asked for it, by `kvplan.estimate`'s names, so that a variant can be asked for.
 
     """
@@ -51,6 +52,7 @@ class Deployment:
     kv_cache_memory: int | None
     stages: tuple[Stage, ...]
     layouts: tuple[CacheLayout, ...]
+    notes: tuple[Note, ...]
     arguments: Mapping[str, Any]
 
     @cached_property

@@ -158,7 +158,7 @@ class Plan:
             notes.append(
                 Note(f"{deployment.parallel.gpus} of the {deployment.group.count} GPUs are used", "the parallel sizes")
             )
-        notes += _disagreements(deployment)
+        notes += [*_disagreements(deployment), *deployment.notes]
         limit = deployment.model.max_context_tokens
         if limit and self.request.context_tokens > limit:
             notes.append(

@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from os.path import exists
 from typing import TYPE_CHECKING, Any
 
-from kvplan.additions import Draft, adapter_items, draft_item, find_draft, read_adapters, with_draft
+from kvplan.additions import Draft, adapter_items, adapter_notes, draft_item, find_draft, read_adapters, with_draft
 from kvplan.deployment import Deployment
 from kvplan.engines import find_engine
 from kvplan.engines.base import Engine, Settings, Stage
@@ -200,6 +200,7 @@ def _deploy(
             engine.layout(model=laid_out, stage=stage, parallel=parallel, settings=settings, gpu=device)
             for stage in stages
         ),
+        notes=tuple(adapter_notes(loads.adapters, model)),
         arguments={
             "model": model,
             "gpu": group,

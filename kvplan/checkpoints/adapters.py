@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kvplan.checkpoints.folder import open_file, shown_path
 from kvplan.checkpoints.large_json import shown
@@ -34,7 +34,7 @@ class Adapter:
         target_modules: names or endings of the modules it changes, or one pattern or keyword (`all-linear`).
         modules_to_save: modules it replaces as a whole.
         base_model: `base_model_name_or_path`; None where it is not stated.
-        container: kind of the file.
+        dora: whether it scales each output by a learnt magnitude, too (`use_dora`).
         tensors: every tensor of the file; empty for PyTorch files, whose pickles are never opened.
         total_bytes: of all tensors; of the file, where there is no header to read.
         notes: what to know about the figure.
@@ -47,7 +47,7 @@ class Adapter:
     target_modules: tuple[str, ...]
     modules_to_save: tuple[str, ...]
     base_model: str | None
-    container: Literal["safetensors", "torch"]
+    dora: bool
     tensors: tuple[Tensor, ...]
     total_bytes: int
     notes: tuple[str, ...] = ()
@@ -128,7 +128,7 @@ def _adapter(content: bytes, file: Bytes | int, *, where: str) -> Adapter:
         target_modules=value.names("target_modules"),
         modules_to_save=value.names("modules_to_save"),
         base_model=value.text("base_model_name_or_path") or None,
-        container="torch" if isinstance(file, int) else "safetensors",
+        dora=value.flag("use_dora"),
         tensors=tensors,
         total_bytes=total,
         notes=notes,
@@ -157,6 +157,9 @@ class _Values:
     def text(self, key: str) -> str | None:
         text: str | None = self._as(key, lambda value: isinstance(value, str), "a text")
         return text
+
+    def flag(self, key: str) -> bool:
+        return bool(self._as(key, lambda value: isinstance(value, bool), "true or false"))
 
     def names(self, key: str) -> tuple[str, ...]:
         value = self._as(key, _is_names, "a list of names")

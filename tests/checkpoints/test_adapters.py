@@ -42,7 +42,7 @@ def test_an_adapter_of_a_folder_is_read(tmp_path):
     found = read_adapter(write(tmp_path))
     assert (found.kind, found.rank, found.base_model) == ("lora", 16, "acme/tiny")
     assert (found.target_modules, found.modules_to_save) == (("q_proj", "v_proj"), ())
-    assert (found.container, found.total_bytes, len(found.tensors)) == ("safetensors", BYTES, 4)
+    assert (found.total_bytes, len(found.tensors), found.dora) == (BYTES, 4, False)
     assert found.notes == ()
 
 
@@ -64,7 +64,7 @@ def test_a_pytorch_adapter_is_sized_and_never_opened(tmp_path):
     write(tmp_path, weights=False)
     (tmp_path / "adapter_model.bin").write_bytes(b"no pickle".ljust(500))
     found = read_adapter(tmp_path)
-    assert (found.container, found.total_bytes, found.tensors) == ("torch", 500, ())
+    assert (found.total_bytes, found.tensors) == (500, ())
     assert "stands in for the weights" in found.notes[0]
 
 
@@ -86,6 +86,7 @@ def test_a_pytorch_adapter_is_sized_and_never_opened(tmp_path):
             True,
             "target_modules is {'q_proj': 1}, which is not a list of names",
         ),
+        (CONFIG | {"use_dora": "yes"}, True, "use_dora is 'yes', which is not true or false"),
         (CONFIG | {"modules_to_save": [1]}, True, "modules_to_save is [1]"),
         (CONFIG | {"base_model_name_or_path": 1}, True, "base_model_name_or_path is 1, which is not a text"),
     ],

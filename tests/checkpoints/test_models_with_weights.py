@@ -297,13 +297,12 @@ def test_what_is_no_draft_is_refused(draft, message):
         kvplan.estimate("llama-3.1-8b", draft=draft)
 
 
-def adapter(folder, rank=16):
+def adapter(folder, rank=16, inputs=HIDDEN, **stated):
     """Write a LoRA adapter on the query projections of the tiny model."""
     folder.mkdir()
-    (folder / "adapter_config.json").write_text(
-        json.dumps({"peft_type": "LORA", "r": rank, "target_modules": ["q_proj"]}), encoding="utf-8"
-    )
-    start, size = header({"base_model.model.q_proj.lora_A.weight": ("F32", [rank, HIDDEN])})
+    config = {"peft_type": "LORA", "r": rank, "target_modules": ["q_proj"]} | stated
+    (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    start, size = header({"base_model.model.q_proj.lora_A.weight": ("F32", [rank, inputs])})
     (folder / "adapter_model.safetensors").write_bytes(start.ljust(size, b"\0"))
     return str(folder)
 
@@ -342,6 +341,33 @@ def test_vllm_sets_slots_aside_for_adapters(tmp_path):
     assert slots.bytes == 3 * 32 * width * 2  # rank 24 needs slots of 32
     with pytest.raises(kvplan.SettingError, match="rank 24"):
         kvplan.estimate(model, context=64, adapters=[name], engine_args={"max_lora_rank": 16})
+
+
+@pytest.mark.parametrize(
+    "stated, reason",
+    [
+        ({"peft_type": "IA3", "r": None}, "it is 'ia3', not LoRA with a rank"),
+        ({"use_dora": True}, "it is DoRA"),
+        ({"modules_to_save": ["score", "lm_head"]}, r"it replaces 'lm_head' as a whole \(modules_to_save\)"),
+    ],
+)
+def test_adapters_that_vllm_does_not_load_are_refused(tmp_path, stated, reason):
+    """As its PEFTHelper does; an engine that loads any kind takes their bytes."""
+    model, name = str(written(tmp_path / "tiny")), adapter(tmp_path / "lora", **stated)
+    with pytest.raises(kvplan.SettingError, match=f"vLLM refuses the adapter .*: {reason}"):
+        kvplan.estimate(model, context=64, adapters=[name])
+    plan = kvplan.estimate(model, engine="transformers", context=64, adapters=[name])
+    assert plan.weights.items[-1].formula == "4,096 B (q_proj), whole on every rank"
+
+
+def test_an_adapter_of_another_model_is_told(tmp_path):
+    """No module of the model has its inputs."""
+    model = str(written(tmp_path / "tiny"))
+    own = kvplan.estimate(model, context=64, adapters=[adapter(tmp_path / "own")])
+    other = adapter(tmp_path / "other", inputs=80, base_model_name_or_path="acme/large")
+    said = [note.text for note in kvplan.estimate(model, context=64, adapters=[other]).assumptions]
+    assert any("80 inputs" in text and "'acme/large'" in text for text in said)
+    assert not any("inputs" in note.text for note in own.assumptions)
 
 
 def test_the_command_takes_drafts_adapters_and_files(tmp_path):

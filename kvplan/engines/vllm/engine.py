@@ -188,9 +188,10 @@ class Vllm(Engine):
         """Return max_loras slots of max_lora_rank.
 
         Raises:
-            SettingError: an adapter's rank is beyond what vLLM, or the given max_lora_rank, takes.
+            SettingError: vLLM loads no such adapter, or its rank is beyond what it, or the given max_lora_rank, takes.
 
         """
+        slots.check(adapters)
         needed = [adapter.rank or 0 for adapter in adapters]
         rank = settings["max_lora_rank"] or slots.smallest_rank(needed)
         if rank is None or max(needed) > rank:

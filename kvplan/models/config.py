@@ -289,6 +289,17 @@ class Config:
         return part
 
 
+# Keys under which a multimodal configuration nests its language model.
+LANGUAGE_KEYS = ("text_config", "llm_config", "language_config", "thinker_config")
+
+
+def language_config(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the configuration of the language model, however deep a file nests it; the file's own where it does not."""
+    while inner := next((v for key in LANGUAGE_KEYS if isinstance(v := values.get(key), Mapping) and v), None):
+        values = inner
+    return values
+
+
 def show(value: Any) -> str:
     """Return a value as messages show it: short, and without following a nesting bomb to its end."""
     try:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from kvplan.dtypes import find_dtype
 from kvplan.errors import UnsupportedArchitectureError
-from kvplan.models.config import Config, show
+from kvplan.models.config import LANGUAGE_KEYS, Config, show
 from kvplan.models.spec import Layer, ModelSpec, Moe, Note
 from kvplan.weights.parts import Component, Part
 
@@ -31,8 +31,6 @@ SIGNALS = frozenset(  # one word list is easier to keep than forty quoted lines
     per_layer_config sparse_attention_config ssm_state_size state_size swa_num_key_value_heads use_cla use_sliding_window
     """.split()  # noqa: SIM905
 )
-# Keys under which a multimodal configuration nests its language model.
-_NESTS = ("text_config", "llm_config", "language_config", "thinker_config")
 # Files that state another model's type beside their own class (xAI's Grok 2 says that it is GIT), or an older spelling.
 _MISNAMED = {
     ("git", "Grok1ForCausalLM"): "grok_1",
@@ -277,11 +275,11 @@ def family_of(config: Config) -> Family:
     if family is None and named and config.facts is None and not config.values.get("auto_map"):
         # An unknown type of a known class, without code of its own: engines choose by the class (vLLM registry.py).
         family = _by_architecture(config)
-    if family is not None and family.one_level and any(config.values.get(key) for key in _NESTS):
+    if family is not None and family.one_level and any(config.values.get(key) for key in LANGUAGE_KEYS):
         # The type of a language model on a file that nests one: the architecture is what the file is read by.
         family = _by_architecture(config)
         if family is None or family.one_level:
-            key = next(key for key in _NESTS if config.values.get(key))
+            key = next(key for key in LANGUAGE_KEYS if config.values.get(key))
             raise UnsupportedArchitectureError(
                 f"{config.where}: {config.path}{key} holds a model of its own, but model_type {config.model_type!r} has none.",
                 hint=f"Set model_type to the multimodal type, or give the content of {key} as a configuration of its own.",

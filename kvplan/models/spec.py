@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kvplan.caches import LayerCache
+from kvplan.models.config import language_config
 from kvplan.weights.parts import Component, Part, total
 
 if TYPE_CHECKING:
@@ -123,6 +124,11 @@ class ModelSpec:
             counts[part.component] = counts.get(part.component, 0) + part.parameters
         draft = sum(total(layer.parts) for layer in self.draft_layers)
         return counts | ({"draft": draft} if draft else {})
+
+    def stated(self, key: str) -> Any:
+        """Return a value of the language model's configuration, else of the file around it; None where neither states it."""
+        inner = language_config(self.config)
+        return inner[key] if key in inner else self.config.get(key)
 
     @cached_property
     def caches(self) -> tuple[tuple[LayerCache, int], ...]:

@@ -43,11 +43,10 @@ def buffer_items(
     drafts: bool,
 ) -> Iterator[WeightItem]:
     """Yield the buffers of one stage's rank; some have no bytes."""
-    count = _Counts(model)
     if any(isinstance(cache, SparseIndex) for cache, _ in model.caches):
         yield WeightItem(
             name="index buffer",
-            bytes=batched_tokens * count["index_topk"] * _INT32,
+            bytes=batched_tokens * _count(model, "index_topk") * _INT32,
             formula=f"{batched_tokens:,} tokens x index_topk x {_INT32} B",
             source="vLLM 0.33 models/deepseek_v2.py topk_indices_buffer",
         )
@@ -55,16 +54,16 @@ def buffer_items(
     if deepseek_v4 and layers.stop == len(model.layers) and (drafts or version < _HIDDEN_BUFFER_ON_USE):
         yield WeightItem(
             name="draft's input",
-            bytes=batched_tokens * count["hc_mult"] * model.hidden_size * plain_bytes,
+            bytes=batched_tokens * _count(model, "hc_mult") * model.hidden_size * plain_bytes,
             formula=f"{batched_tokens:,} tokens x hc_mult x hidden_size x {plain_bytes} B",
             source="vLLM 0.20.2 models/deepseek_v4.py _mtp_hidden_buffer",
         )
     if model.checkpoint is not None:
         return  # The weight files state the rest.
-    hashed = sum(index < count["num_hash_layers"] for index in layers) if deepseek_v4 else 0
+    hashed = sum(index < _count(model, "num_hash_layers") for index in layers) if deepseek_v4 else 0
     yield WeightItem(
         name="routing tables",
-        bytes=hashed * model.vocab_size * count["num_experts_per_tok"] * _INT32,
+        bytes=hashed * model.vocab_size * _count(model, "num_experts_per_tok") * _INT32,
         formula=f"{hashed} layers x vocab_size x num_experts_per_tok x {_INT32} B",
         source="vLLM 0.33 models/deepseek_v4/nvidia/model.py tid2eid",
     )
@@ -88,12 +87,6 @@ def _is_float32(part: Part, model_type: str) -> bool:
     return part.component == "router" and model_type in _FLOAT32_ROUTERS
 
 
-class _Counts:
-    """Numbers of a configuration; 0 where it has none."""
-
-    def __init__(self, model: ModelSpec) -> None:
-        self._config = model.config
-
-    def __getitem__(self, key: str) -> int:
-        value = self._config.get(key)
-        return value if isinstance(value, int) and value > 0 else 0
+def _count(model: ModelSpec, key: str) -> int:
+    value = model.stated(key)
+    return value if isinstance(value, int) and value > 0 else 0

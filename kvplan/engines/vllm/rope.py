@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvplan.caches import MLA, FullAttention, SparseIndex
+from kvplan.models.config import language_config
 from kvplan.models.defaults import type_facts
 from kvplan.models.spec import ModelSpec
 
@@ -32,7 +33,6 @@ _LATENT_FLOAT32_DIMS = (64, 128, 256, 512)
 _MROPE_FACTOR, _ONCE_SINCE = 4, (0, 33)
 _ONCE = ("qwen3_vl", "qwen3_5")
 _POOLED = ("deepseek_v4", "deepseek_ref")
-_NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
 _PARTIAL = ("partial_rotary_factor", "rotary_pct", "rotary_emb_fraction")
 
 
@@ -52,7 +52,7 @@ class RopeTable:
 
 def rope_tables(model: ModelSpec, number_bytes: int, version: tuple[int, ...]) -> tuple[RopeTable, ...]:
     """Return the distinct tables of a model, in a format of `number_bytes`, as a version of vLLM keeps them."""
-    config = _language_config(model.config)
+    config = language_config(model.config)
     model_type = str(config.get("model_type") or model.model_type)
     through_backend = model_type in _BACKEND and version >= _BACKEND_SINCE
     if model_type in _WITHOUT or through_backend or not _has_rope(config, model_type):
@@ -70,11 +70,10 @@ def rope_tables(model: ModelSpec, number_bytes: int, version: tuple[int, ...]) -
         for parameters in _parameters(config, model_type, kind):
             table = _table(config, model_type, parameters, head_dim, longest, number_bytes, videos, latent=latent)
             tables[(table, repr(sorted(parameters.items(), key=str)))] = table
-    latents = tuple(table for table in tables.values() if any(latent for *_, latent in _heads(model)))
+    # An indexer turns its halves, latents their pairs, unless the file says that it does as they do.
     indexed = any(isinstance(cache, SparseIndex) for cache, _ in model.caches)
-    # An indexer turns its halves, the latents their pairs, unless the file says that it does as they do.
-    apart = latents if indexed and not config.get("indexer_rope_interleave") else ()
-    return (*tables.values(), *apart)
+    apart = indexed and any(latent for *_, latent in _heads(model)) and not config.get("indexer_rope_interleave")
+    return (*tables.values(),) * (1 + apart)
 
 
 def _pooled_tables(model: ModelSpec, config: Mapping[str, Any], longest: int) -> tuple[RopeTable, ...]:
@@ -86,15 +85,6 @@ def _pooled_tables(model: ModelSpec, config: Mapping[str, Any], longest: int) ->
     width = config.get("qk_rope_head_dim")
     width = width if isinstance(width, int) and 0 < width <= 1024 else 64
     return (RopeTable(longest, width, 4),) * (any(pools) + (not all(pools)))
-
-
-def _language_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    for key in _NESTED:
-        inner = config.get(key)
-        if isinstance(inner, Mapping):
-            deeper = _language_config(inner)
-            return deeper if "num_hidden_layers" in deeper or deeper is not inner else inner
-    return config
 
 
 def _default(model_type: str, key: str) -> Any:

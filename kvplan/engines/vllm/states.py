@@ -1,6 +1,5 @@
 """Recurrent state as vLLM keeps it: its tensors and formats, its pages, and how attention is aligned to them."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from math import lcm
 from typing import Any
@@ -24,15 +23,6 @@ _FLASHKDA = ("kimi_k3", "glm5_next", "glm5_next_text")
 _PLAIN_DELTA_NETS = ("olmo_hybrid",)
 
 
-def text_value(model: ModelSpec, key: str) -> Any:
-    """Return a key of the language model's configuration, nested or not; None where it is not stated."""
-    for part in ("text_config", "llm_config"):
-        nested = model.config.get(part)
-        if isinstance(nested, Mapping) and key in nested:
-            return nested[key]
-    return model.config.get(key)
-
-
 def recurrent_dtype(model: ModelSpec, asked: str) -> str:
     """Return what `mamba_ssm_cache_dtype` comes to; `auto`: as the convolution.
 
@@ -43,9 +33,9 @@ def recurrent_dtype(model: ModelSpec, asked: str) -> str:
         return asked
     stated: Any = None
     if model.model_type.startswith("nemotron_h") or model.model_type.lower().startswith("nemotronh"):
-        stated = text_value(model, "mamba_ssm_cache_dtype") or "float32"
+        stated = model.stated("mamba_ssm_cache_dtype") or "float32"
     elif model.model_type.startswith("qwen3_5"):
-        stated = text_value(model, "mamba_ssm_dtype")
+        stated = model.stated("mamba_ssm_dtype")
     return stated if stated in STATE_DTYPES else "auto"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kvplan.errors import ConfigError
+from kvplan.models.config import language_config
 from kvplan.weights.formats import WeightFormat
 from kvplan.weights.parts import Component
 from kvplan.weights.quantization._patterns import check_number, check_regex
@@ -232,8 +233,7 @@ class Section:
         )
 
     def _decoder_layers(self) -> int | None:
-        inner = self.config.get("text_config")
-        for values in (inner if isinstance(inner, Mapping) else {}, self.config):
+        for values in (language_config(self.config), self.config):
             for key in ("num_hidden_layers", "n_layer", "num_layers", "n_layers"):
                 count = values.get(key)
                 if isinstance(count, int) and not isinstance(count, bool) and 0 < count <= _MOST:

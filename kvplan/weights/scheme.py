@@ -140,10 +140,6 @@ class Scheme:
             self._found[key] = rule.form if rule else self._by_default(part, draft)
         return self._found[key]
 
-    def part_bytes(self, part: Part, layer: int | None) -> int:
-        """Return the bytes of all copies of a part."""
-        return self.stored_bytes(part, self.format_of(part, layer))
-
     def stored_bytes(self, part: Part, form: WeightFormat | None) -> int:
         """Return the bytes of all copies of a part (or a rank's piece of it) in a format; None: plain numbers."""
         if form is None:

@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sizes import stored
 
 from kvplan.errors import ConfigError
 from kvplan.weights.parts import embedding, linear
@@ -128,7 +129,7 @@ def test_a_linear_takes_its_weights_scales_and_what_goes_with_them(name):
     """The tensors of one linear, added up by hand, are what the section comes to."""
     section, size = LINEARS[name]
     scheme = read(section)
-    assert abs(scheme.part_bytes(DOWN, 0) - size) <= 1
+    assert abs(stored(scheme, DOWN, 0) - size) <= 1
     assert scheme.source
 
 
@@ -215,10 +216,10 @@ def test_deepseek_v4_keeps_experts_in_four_bits():
     """`expert_dtype: fp4` stands beside the section or in it; scales are exponents of a byte."""
     section = {"quant_method": "fp8", "weight_block_size": [128, 128], "scale_fmt": "ue8m0"}
     scheme = read(section, expert_dtype="fp4")
-    assert scheme.part_bytes(EXPERTS, 3) == 8 * (ROWS * 2048 // 2 + ROWS * 2048 // 32)
-    assert scheme.part_bytes(DOWN, 3) == N + 32 * 86
+    assert stored(scheme, EXPERTS, 3) == 8 * (ROWS * 2048 // 2 + ROWS * 2048 // 32)
+    assert stored(scheme, DOWN, 3) == N + 32 * 86
     # DeepSeek-V3.2 states the same `scale_fmt` and stores float32.
-    assert read(section, model_type="deepseek_v32").part_bytes(DOWN, 3) == N + 32 * 86 * 4
+    assert stored(read(section, model_type="deepseek_v32"), DOWN, 3) == N + 32 * 86 * 4
 
 
 def test_gptq_overrides_by_expression():
@@ -415,7 +416,7 @@ def test_any_section_is_a_scheme_unknown_or_one_clear_line(method, values, confi
     if isinstance(found, str):
         assert found.startswith("x: ")
     elif found is not None:
-        assert all(found.part_bytes(part, layer) >= 0 for part, layer in ((DOWN, 0), (HEAD, None), (VISION, None)))
+        assert all(stored(found, part, layer) >= 0 for part, layer in ((DOWN, 0), (HEAD, None), (VISION, None)))
 
 
 @given(data=st.data(), value=JSON)
@@ -433,4 +434,4 @@ def test_one_broken_value_in_a_good_section(data, value):
     if isinstance(found, str):
         assert found.startswith("x: ")
     else:
-        assert found is None or found.part_bytes(DOWN, 0) >= 0
+        assert found is None or stored(found, DOWN, 0) >= 0

@@ -1,6 +1,7 @@
 """Which module a pattern of a quantisation section means: names, globs, expressions, layers, fused and tower modules."""
 
 import pytest
+from sizes import stored
 
 from kvplan.weights.formats import WeightFormat
 from kvplan.weights.parts import embedding, linear, norm
@@ -166,13 +167,13 @@ def test_what_is_left_alone_without_a_word():
     alone = (HEAD, ROUTER, VISION, norm("norm", 64), embedding("embed_tokens", 64, 64))
     assert [scheme.format_of(part, None) for part in alone] == [None] * 5
     assert scheme.format_of(linear("shared_expert_gate", 1, 64, component="shared_experts"), 0) is None
-    assert scheme.part_bytes(HEAD, None) == 64 * 64 * 2
+    assert stored(scheme, HEAD, None) == 64 * 64 * 2
 
 
 def test_biases_stay_plain():
     """Only the weights of a linear are quantised."""
     biased = linear("q_proj", 64, 128, component="attention", bias=True)
-    assert Scheme(name="x", form=OTHER).part_bytes(biased, 0) == 64 * 128 + 64 * 4 + 64 * 2
+    assert stored(Scheme(name="x", form=OTHER), biased, 0) == 64 * 128 + 64 * 4 + 64 * 2
 
 
 def test_a_pattern_that_cannot_be_compiled_matches_nothing():

@@ -1,7 +1,6 @@
 """Headers of GGUF files: every tensor's bytes, split files, and files that are broken or lie."""
 
 import struct
-import time
 import tracemalloc
 
 import fake_hub
@@ -199,13 +198,11 @@ def test_a_sparse_file_of_10_gb_is_read_by_its_header_alone(tmp_path):
         file.write(File(ARCHITECTURE, tensors).header())
         file.truncate(5 * 2**31 + 4096)
     tracemalloc.start()
-    began = time.perf_counter()
     checkpoint = read_gguf(path).checkpoint
-    took, (_, peak) = time.perf_counter() - began, tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert checkpoint.total_bytes == 5 * 2**31
     assert peak < 8 * 2**20
-    assert took < 1
 
 
 def test_no_more_than_twice_the_header_is_read():

@@ -1,7 +1,6 @@
 """What a quantisation section comes to: the bytes of one linear by hand, which modules are meant, and no broken value passes."""
 
 import re
-import time
 
 import pytest
 from hypothesis import given
@@ -184,10 +183,8 @@ def test_a_value_that_cannot_be_meant_is_named(section, key):
 def test_an_expression_that_could_take_forever_is_refused(pattern):
     """Regular expressions come from files that anybody can publish."""
     section = ct({"num_bits": 4, "group_size": 128}) | {"ignore": [f"re:{pattern}"]}
-    began = time.perf_counter()
     with pytest.raises(ConfigError, match="ignore"):
         read(section)
-    assert time.perf_counter() - began < 1
 
 
 @pytest.mark.parametrize(
@@ -369,17 +366,12 @@ def test_the_cache_format_that_a_checkpoint_declares(section, dtype):
     assert declared_kv_dtype(section) == dtype
 
 
-def test_thousands_of_names_are_read_at_once():
-    """A list of every module of a large model costs milliseconds."""
+def test_thousands_of_names_are_asked_for_by_key():
+    """A list of every module of a large model is no list that each part is held against (`benchmarks/speed.py` times it)."""
     names = [f"model.layers.{n % 100}.mlp.experts.{n}.gate_proj" for n in range(5_000)]
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        assert (
-            read({"quant_method": "fp8", "weight_block_size": [128, 128], "modules_to_not_convert": names}) is not None
-        )
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.05
+    scheme = read({"quant_method": "fp8", "weight_block_size": [128, 128], "modules_to_not_convert": names})
+    assert len(scheme.rules) >= 5_000
+    assert all(rule.is_name and not rule.is_general for rule in scheme.rules)
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)

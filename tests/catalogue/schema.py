@@ -64,6 +64,8 @@ class Checkpoint(Strict):
             raise ValueError("bytes need a source")
         if self.hub is None and self.bytes is None:
             raise ValueError("a checkpoint without a repository needs a size")
+        if self.hub is not None and "/" not in self.hub and self.source is None:
+            raise ValueError("a repository without its owner needs a source that names it so")
         return self
 
 

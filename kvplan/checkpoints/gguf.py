@@ -14,8 +14,10 @@ from typing import IO, Any, Self
 
 from kvplan.checkpoints.gguf_bytes import FIRST_CHUNK, Source
 from kvplan.checkpoints.gguf_header import Header, read_header
+from kvplan.checkpoints.ranges import RangeReader
 from kvplan.checkpoints.tensors import Checkpoint
 from kvplan.errors import CheckpointError, UnknownModelError
+from kvplan.hub import HubNoFileError
 
 # llama.cpp's name of a part (src/llama.cpp, llama_split_path): counted from 1, while split.no counts from 0.
 _PART = re.compile(r"^(?P<stem>.+)-(?P<no>\d{5})-of-(?P<count>\d{5})\.gguf$", re.DOTALL)
@@ -64,12 +66,12 @@ def read_gguf(path: str | os.PathLike[str]) -> Gguf:
         return read_parts(file.name, opened, source=f"file: {shown(file)}")
 
 
-def read_gguf_hub(name: str, *, open_range: Callable[[str, str, str | None], Source] | None = None) -> Gguf:
+def read_gguf_hub(name: str, *, open_range: Callable[[str, str, str | None], Source] = RangeReader) -> Gguf:
     """Return what the header of a GGUF file on the hub lists, read by range requests.
 
     Args:
         name: `org/name:file.gguf` or `org/name/path/file.gguf`; a revision stands behind an @: `org/name@main:file.gguf`.
-        open_range: for tests: repository, file and revision to a reader of byte ranges; None: the hub.
+        open_range: repository, file and revision to a reader of byte ranges.
 
     Raises:
         UnknownModelError: the name is none of a GGUF file on the hub.
@@ -77,15 +79,12 @@ def read_gguf_hub(name: str, *, open_range: Callable[[str, str, str | None], Sou
         CheckpointError: as `read_gguf`.
 
     """
-    from kvplan.hub import HubNoFileError  # noqa: PLC0415  only on use
-
     repository, revision, file = split_hub_name(name)
-    reader = open_range or _hub_reader()
     folder, _, base = file.rpartition("/")
 
     def opened(part: str) -> Source | None:
         try:
-            return _Ahead(reader(repository, f"{folder}/{part}".lstrip("/"), revision))
+            return _Ahead(open_range(repository, f"{folder}/{part}".lstrip("/"), revision))
         except HubNoFileError:
             if part == base:
                 raise
@@ -108,12 +107,6 @@ def split_hub_name(name: str) -> tuple[str, str | None, str]:
             hint="Write it as org/name:file.gguf or org/name/file.gguf.",
         )
     return found["repo"], found["revision"], found["file"]
-
-
-def _hub_reader() -> Callable[[str, str, str | None], Source]:
-    from kvplan.checkpoints.hub import open_range  # noqa: PLC0415  the hub client costs 0.2 s: only on use
-
-    return open_range
 
 
 def read_parts(name: str, opened: Callable[[str], Source | None], *, source: str) -> Gguf:

@@ -14,14 +14,12 @@ from kvplan.checkpoints import header_cache
 from kvplan.checkpoints.folder import read_folder
 from kvplan.checkpoints.index import MAX_INDEX_BYTES, Index, join_shards, listed, parse_index
 from kvplan.checkpoints.layout import SAFETENSORS_SETS, TORCH_SETS, Choice, choose, left_out
-from kvplan.checkpoints.ranges import RangeReader, open_range
+from kvplan.checkpoints.ranges import RangeReader
 from kvplan.checkpoints.safetensors import LENGTH_BYTES, header_length, parse_header
 from kvplan.checkpoints.tensors import Checkpoint, Tensor
 from kvplan.checkpoints.torch_files import torch_bytes
 from kvplan.errors import CheckpointError, HubError, HubOfflineError, KvplanError
 from kvplan.hub import HubNoFileError, full_name, split_name, told
-
-__all__ = ["MAX_ALL_HEADERS_BYTES", "RangeReader", "open_range", "read_hub"]
 
 # Of one checkpoint. The largest published has 30 MB of headers.
 MAX_ALL_HEADERS_BYTES = 512_000_000
@@ -141,7 +139,7 @@ class Repository:
 
     def open(self, file: str) -> RangeReader:
         """Return a reader of parts of a file."""
-        return open_range(self.name, file, self.pinned)
+        return RangeReader(self.name, file, self.pinned)
 
     def size(self, file: str) -> int | None:
         """Return a file's size; None where there is no such file."""

@@ -31,6 +31,9 @@ class RangeReader:
     Attributes:
         commit: of the revision, once something was read, where the hub tells it.
 
+    Raises:
+        HubNotFoundError: the repository's name cannot be one.
+
     """
 
     def __init__(self, repository: str, file: str, revision: str | None = None, *, url: str | None = None) -> None:
@@ -142,16 +145,6 @@ class RangeReader:
                     return
                 url = urljoin(url, answer.headers["Location"])
         raise HubError(f"{self._where}: the hub redirects more than {_MOST_REDIRECTS} times.")
-
-
-def open_range(repository: str, file: str, revision: str | None = None) -> RangeReader:
-    """Return a reader of parts of a file on the hub: `.size`, and `.read(start, length)`. Until then nothing is asked.
-
-    Raises:
-        HubNotFoundError: the repository's name cannot be one.
-
-    """
-    return RangeReader(repository, file, revision)
 
 
 def _same_server(one: str, other: str) -> bool:

@@ -10,8 +10,9 @@ from fake_hub import COMMIT, FakeHub, File, header, serving, sharded
 from huggingface_hub import constants
 
 from kvplan.checkpoints import hub as hub_module
-from kvplan.checkpoints.hub import open_range, read_hub
+from kvplan.checkpoints.hub import read_hub
 from kvplan.checkpoints.index import MAX_INDEX_BYTES
+from kvplan.checkpoints.ranges import RangeReader
 from kvplan.errors import CheckpointError, HubError, HubGatedError, HubNotFoundError, HubOfflineError
 
 TINY = {"embed": ("BF16", [4, 4]), "layer.weight": ("F8_E4M3", [8, 4])}  # 32 + 32 bytes
@@ -335,20 +336,20 @@ def test_all_headers_together_are_limited(connect, monkeypatch):
 
 
 def test_parts_of_any_file_can_be_read(connect):
-    """`open_range` gives a file's size and any part of it; where the file ends there is less, then nothing."""
+    """`RangeReader` gives a file's size and any part of it; where the file ends there is less, then nothing."""
     hub = FakeHub({"acme/tiny/m.gguf": File.of(bytes(range(100)))})
     with serving(hub) as address:
         connect(address)
-        reader = open_range("acme/tiny", "m.gguf")
+        reader = RangeReader("acme/tiny", "m.gguf")
         assert hub.requests == []
         assert reader.size == 100
         assert reader.read(90, 5) == bytes(range(90, 95))
         assert reader.read(90, 50) == bytes(range(90, 100))
         assert reader.read(100, 5) == reader.read(0, 0) == b""
-        assert open_range("acme/tiny", "m.gguf").read(200, 5) == b""
+        assert RangeReader("acme/tiny", "m.gguf").read(200, 5) == b""
         assert reader.commit == COMMIT
         with pytest.raises(HubNotFoundError, match=r"has no other\.gguf"):
-            open_range("acme/tiny", "other.gguf").read(0, 8)
+            RangeReader("acme/tiny", "other.gguf").read(0, 8)
 
 
 def test_the_client_is_imported_only_on_use():

@@ -1,22 +1,11 @@
 """Weights as loaded against published start-up logs of vLLM: 139 logs of real GPUs, before any fitting."""
 
-import importlib.util
 import statistics
-import sys
-from pathlib import Path
 
 import pytest
+import score_weights as field
 
 from kvplan.engines import find_engine
-
-_SPEC = importlib.util.spec_from_file_location(
-    "score_weights", Path(__file__).resolve().parents[2] / "tools" / "score_weights.py"
-)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-field = importlib.util.module_from_spec(_SPEC)
-sys.modules["score_weights"] = field
-_SPEC.loader.exec_module(field)
 
 LOGS = field.read_logs()
 # Rows whose weights are not met within 1.5 %, and why.

@@ -1,19 +1,7 @@
 """kvplan against what transformers really builds and caches, row by row."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
-
-_SPEC = importlib.util.spec_from_file_location(
-    "score_corpora", Path(__file__).resolve().parents[2] / "tools" / "score_corpora.py"
-)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-corpora = importlib.util.module_from_spec(_SPEC)
-sys.modules["score_corpora"] = corpora
-_SPEC.loader.exec_module(corpora)
+import score_corpora as corpora
 
 KNOWN = corpora.exceptions()
 

@@ -56,9 +56,7 @@ def find_draft(name: str, model: ModelSpec, engine: Engine) -> Draft:
     draft = load_model(name)
     if draft.cacheless:
         raise SettingError(f"--draft {name}: {draft.id} is {draft.cacheless}.", hint="Name a language model.")
-    # Heads that are trained for one model (EAGLE) translate their tokens to its.
-    is_head = "eagle" in str(draft.config.get("architectures")).lower()
-    if engine.drafts_share_vocabulary and not is_head and draft.vocab_size != model.vocab_size:
+    if engine.drafts_share_vocabulary and not _is_head(draft) and draft.vocab_size != model.vocab_size:
         raise SettingError(
             f"--draft {name}: it has {draft.vocab_size:,} tokens, {model.id} {model.vocab_size:,}; {engine.name} refuses that.",
             hint="Name a draft of the same family.",
@@ -68,7 +66,15 @@ def find_draft(name: str, model: ModelSpec, engine: Engine) -> Draft:
 
 def with_draft(model: ModelSpec, draft: Draft | None) -> ModelSpec:
     """Return the model whose last layers are the draft's: what an engine lays a cache out for."""
-    return model if draft is None else replace(model, layers=(*model.layers, *draft.layers))
+    if draft is None:
+        return model
+    kind = OWN_LAYERS if draft.model is None else "eagle" if _is_head(draft.model) else "draft_model"
+    return replace(model, layers=(*model.layers, *draft.layers), speculates=kind)
+
+
+def _is_head(draft: ModelSpec) -> bool:
+    """Whether a draft is a head trained for one model (EAGLE), which translates its tokens to that model's."""
+    return "eagle" in str(draft.config.get("architectures")).lower()
 
 
 def draft_item(draft: Draft, model: ModelSpec, scheme: Scheme | None, ranks: Ranks, settings: Settings) -> WeightItem:
@@ -123,11 +129,11 @@ def adapter_items(
     adapters: Sequence["Adapter"], engine: Engine, model: ModelSpec, layers: range, ranks: Ranks, settings: Settings
 ) -> Iterator[WeightItem]:
     """Yield what adapters take on one rank: the engine's slots for them where it makes some, else their own weights."""
-    if not adapters:
-        return
     slots = engine.adapter_slots(model=model, layers=layers, ranks=ranks, settings=settings, adapters=adapters)
     if slots is not None:
         yield slots
+        return
+    if not adapters:
         return
     sizes = " + ".join(f"{adapter.total_bytes:,} B{_changed(adapter)}" for adapter in adapters)
     yield WeightItem(

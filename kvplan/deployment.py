@@ -1,12 +1,13 @@
 """A deployment: a model on GPUs under an engine's settings; everything of a plan that does not depend on the request."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from kvplan.engines.base import CacheLayout, Engine, MemoryBudget, Settings, Stage
-from kvplan.gpus import GpuGroup
+from kvplan.errors import KvplanError
+from kvplan.gpus import GpuGroup, GpuSpec
 from kvplan.models.spec import ModelSpec, Note
 from kvplan.parallel import Parallelism
 from kvplan.weights.agreement import Agreement, agreement
@@ -15,6 +16,8 @@ from kvplan.weights.scheme import Scheme
 # Where nothing in a model bounds the length, sequences up to this one are tried: the longest that any model states
 # (Llama 4 Scout, 10,485,760).
 LONGEST_TRIED = 10_485_760
+# Budgets that a deployment keeps at once.
+_KNOWN_BUDGETS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Deployment:
         scheme, as_published: how the weights are stored, and whether that is how they are published.
         kv_cache_memory: bytes of cache per GPU given outright; None: the budget decides.
         stages, layouts: one of each per pipeline stage.
+        laid_out: the model with what its draft caches: what the layouts are of.
+        asked_kv_dtype: the cache format that was asked for, or that the checkpoint declares.
         notes: what to know of what is served beside the model.
         arguments: of the call that asked for it, by `kvplan.estimate`'s names, so that a variant can be asked for.
 
@@ -52,6 +57,8 @@ class Deployment:
     kv_cache_memory: int | None
     stages: tuple[Stage, ...]
     layouts: tuple[CacheLayout, ...]
+    laid_out: ModelSpec
+    asked_kv_dtype: str
     notes: tuple[Note, ...]
     arguments: Mapping[str, Any]
 
@@ -60,47 +67,108 @@ class Deployment:
         """What the sources at hand say of the whole checkpoint."""
         return agreement(self.model, self.scheme, as_published=self.as_published)
 
+    # -- versions ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def others(self) -> tuple["Deployment", ...]:
+        """The same under other versions of the engine, which intervals cover where none was named; weights are taken as equal."""
+        if self.settings.version_named or self.group is None or self.kv_cache_memory is not None:
+            return ()
+        found = (self._under(version) for version in self.engine.stand_for_others)
+        return tuple(other for other in found if other is not None)
+
+    def _under(self, version: str) -> "Deployment | None":
+        """Return the deployment under another version; None where that one does not serve it."""
+        try:
+            settings = self.engine.settings(
+                version=version,
+                given=self.arguments["engine_args"],
+                kv_dtype=self.asked_kv_dtype,
+                model=self.model,
+                gpu=self._gpu,
+                parallel=self.parallel,
+            )
+            layouts = tuple(
+                self.engine.layout(
+                    model=self.laid_out, stage=stage, parallel=self.parallel, settings=settings, gpu=self._gpu
+                )
+                for stage in self.stages
+            )
+        except KvplanError:
+            return None
+        return replace(self, settings=settings, layouts=layouts)
+
     # -- memory ------------------------------------------------------------------------------------------------------
 
     def budget(self, stage: int, context: int) -> MemoryBudget | None:
         """Return how the GPU of a stage is divided; None without a GPU or where the weights are unknown."""
-        if self.engine.context_in_budget:
-            return self._budget(stage, context)
-        return self._budgets[stage]
-
-    @cached_property
-    def _budgets(self) -> tuple[MemoryBudget | None, ...]:
-        return tuple(self._budget(stage, 0) for stage in range(len(self.stages)))
-
-    def _budget(self, index: int, context: int) -> MemoryBudget | None:
-        stage = self.stages[index]
-        if self.group is None or stage.weights is None:
+        if self.group is None or self.stages[stage].weights is None:
             return None
-        return self.engine.budget(
-            model=self.model,
-            stage=stage,
-            parallel=self.parallel,
-            settings=self.settings,
-            gpu=self.group.gpu,
-            context=context,
-        )
+        return self._divided(stage, context)[0]
+
+    def refusal(self, context: int) -> str | None:
+        """Return why the engine would not start for requests of this length, whatever fits; None where it would."""
+        refused = self.engine.refuses(self.model, context)
+        if refused is not None or self.kv_cache_memory is not None:
+            return refused
+        budgets = (self.budget(stage, context) for stage in range(len(self.stages)))
+        return next((budget.refusal for budget in budgets if budget is not None and budget.refusal), None)
 
     def share(self, stage: int, context: int) -> Share | None:
         """Return the cache memory of a stage's GPU; None where nothing says."""
         if self.kv_cache_memory is not None:
             return self._given
-        if not self.engine.context_in_budget:
-            return self._shares[stage]
-        return _share(self._budget(stage, context))
+        if self.group is None or self.stages[stage].weights is None:
+            return None
+        return self._divided(stage, context)[1]
+
+    def _divided(self, index: int, context: int) -> tuple[MemoryBudget, Share]:
+        """Return a stage's budget and the cache's share of it, worked out once for all lengths that have the same."""
+        length = context if self._budget_grows_to is None else min(context, self._budget_grows_to)
+        known = self._known.get((index, length))
+        if known is None:
+            known = self._divide(index, length)
+            if len(self._known) >= _KNOWN_BUDGETS:
+                self._known.clear()
+            self._known[index, length] = known
+        return known
+
+    def _divide(self, index: int, context: int) -> tuple[MemoryBudget, Share]:
+        budget = self.engine.budget(
+            model=self.model,
+            stage=self.stages[index],
+            parallel=self.parallel,
+            settings=self.settings,
+            gpu=self._gpu,
+            context=context,
+        )
+        return budget, Share(budget.kv_cache_bytes, budget.kv_cache_low, budget.kv_cache_high)
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, int], tuple[MemoryBudget, Share]]:
+        return {}
+
+    @cached_property
+    def _budget_grows_to(self) -> int | None:
+        return self.engine.budget_grows_to(
+            model=self.model, parallel=self.parallel, settings=self.settings, gpu=self._gpu
+        )
+
+    @property
+    def _gpu(self) -> GpuSpec:
+        if self.group is None:
+            raise ValueError("a deployment without GPUs has no budget")
+        return self.group.gpu
+
+    @cached_property
+    def budget_is_one(self) -> bool:
+        """Whether the budget is the same whatever the length of a request."""
+        return self.group is None or self._budget_grows_to == 0
 
     @cached_property
     def _given(self) -> Share:
         size = self.kv_cache_memory or 0
         return Share(size, size, size)
-
-    @cached_property
-    def _shares(self) -> tuple[Share | None, ...]:
-        return tuple(_share(budget) for budget in self._budgets)
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
@@ -131,6 +199,10 @@ class Deployment:
         """The requests that the engine lets into one batch; None where it sets no bound."""
         setting = self.settings.args.get(self.engine.batch_arg)
         return setting.value if setting is not None else None
+
+    def surely_holds(self, context: int, requests: int) -> bool:
+        """Whether the low end of the interval holds them, under every version that the interval covers."""
+        return all(each.holds(context, requests, at_least) for each in (self, *self.others))
 
     def on_one_replica(self, users: int | None) -> int:
         """Return the requests that the fullest replica has of `users` at once; one where none were asked for."""
@@ -196,7 +268,3 @@ def at_least(share: Share) -> int:
 def at_most(share: Share) -> int:
     """Return the high end of the share's interval."""
     return share.high
-
-
-def _share(budget: MemoryBudget | None) -> Share | None:
-    return Share(budget.kv_cache_bytes, budget.kv_cache_low, budget.kv_cache_high) if budget else None

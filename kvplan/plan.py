@@ -1,16 +1,20 @@
 """The answer: what fits, how sure that is, and why. `to_dict` is the contract's JSON."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kvplan.deployment import Deployment, at_least, at_most, planned
 from kvplan.engines.base import CacheGroup, CacheLayout, MemoryBudget
 from kvplan.models.spec import Note
 from kvplan.units import format_bytes
 from kvplan.weights.figure import Weights
+
+if TYPE_CHECKING:
+    from kvplan.engines.vllm.command.changes import Changed
+    from kvplan.launch.command import Command
 
 SCHEMA = "kvplan.plan/1"
 Verdict = Literal["fits", "tight", "does_not_fit", "unknown"]
@@ -65,6 +69,7 @@ class Plan:
         verdict: whether the request fits.
         capacity: what fits.
         bytes_per_request, live_bytes_per_request: what one request reserves, and what it holds while it decodes.
+        command: the launch command that the settings were read from; None where there was none.
 
     """
 
@@ -75,6 +80,7 @@ class Plan:
     capacity: Capacity
     bytes_per_request: int
     live_bytes_per_request: int
+    command: "Command | None" = None
 
     def __repr__(self) -> str:
         deployment = self.deployment
@@ -117,23 +123,15 @@ class Plan:
 
     @cached_property
     def interval(self) -> dict[str, tuple[int | float | None, int | float | None]] | None:
-        """The capacities at 5 % and 95 %; None without cache memory."""
-        deployment, context = self.deployment, self.request.context_tokens
-        share = deployment.share(self.stage, context)
-        if share is None:
+        """The capacities at 5 % and 95 %; None without cache memory.
+
+        Where no version of the engine was named they cover what other versions would do.
+        """
+        if self.deployment.share(self.stage, self.request.context_tokens) is None:
             return None
-        encoder = deployment.encoder_tokens(context)
-        return {
-            "kv_cache_tokens": (
-                self.layout.printed_tokens(share.low, context, encoder),
-                self.layout.printed_tokens(share.high, context, encoder),
-            ),
-            "max_context_tokens": (deployment.longest(context, at_least), deployment.longest(context, at_most)),
-            "max_concurrency": (
-                _requests(self.layout, share.low, context, encoder),
-                _requests(self.layout, share.high, context, encoder),
-            ),
-        }
+        deployments = (self.deployment, *self.deployment.others)
+        ends = [_interval(each, self.request.context_tokens) for each in deployments]
+        return {name: _envelope([end[name] for end in ends]) for name in ends[0]}
 
     @cached_property
     def reasons(self) -> tuple[str, ...]:
@@ -145,13 +143,21 @@ class Plan:
         """The smallest changes that make it fit, most useful first; none where it fits."""
         from kvplan.remedies import find_remedies  # noqa: PLC0415  remedies are plans themselves
 
-        return find_remedies(self)
+        found = find_remedies(self)
+        if self.command is None:
+            return found
+        from kvplan.engines.vllm.command.changes import changed  # noqa: PLC0415  only with a command
+
+        before = self.deployment.arguments["engine_args"]
+        return tuple(replace(remedy, command=changed(self.command, remedy.changes, before)) for remedy in found)
 
     @cached_property
     def assumptions(self) -> tuple[Note, ...]:
         """What was assumed, and from where."""
         deployment = self.deployment
         notes = [*deployment.settings.notes, *deployment.model.assumptions]
+        if self.command is not None:
+            notes = [*self.command.notes, *(Note(text, "the command") for text in self.command.warnings), *notes]
         if deployment.group is not None:
             notes += [Note(text, deployment.group.origin) for text in deployment.group.assumptions]
         if deployment.group is not None and deployment.group.count > deployment.parallel.gpus:
@@ -281,18 +287,27 @@ class Remedy:
         change: what to change, as on the command line.
         effect: what that gives, in words with figures.
         plan: the plan with the change made.
+        changes: by the names of `kvplan.estimate`.
+        command: the command that was pasted, changed so; None where there was none, or where it cannot say that.
 
     """
 
     change: str
     effect: str
     plan: Plan
+    changes: Mapping[str, Any]
+    command: "Changed | None" = None
+
+    @property
+    def words(self) -> str:
+        """The change as the command says it, else as kvplan's options do."""
+        return self.command.flags if self.command else self.change
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's form: the change, its effect and the new plan's figures."""
         capacity = self.plan.capacity
         return {
-            "change": self.change,
+            "change": self.words,
             "effect": self.effect,
             "plan": {
                 "verdict": self.plan.verdict,
@@ -300,6 +315,7 @@ class Remedy:
                 "max_context_tokens": capacity.max_context_tokens,
                 "max_concurrency": capacity.max_concurrency,
             },
+            **({"command": self.command.text} if self.command else {}),
         }
 
 
@@ -339,12 +355,12 @@ def make_plan(deployment: Deployment, context: int, users: int | None) -> Plan:
     else:
         asked = deployment.on_one_replica(users)
         verdict = "does_not_fit"
-        if deployment.holds(context, asked, planned) and not deployment.engine.refuses(deployment.model, context):
-            sure = deployment.holds(context, asked, at_least) and not deployment.over_budget(stage, context)
+        if deployment.holds(context, asked, planned) and deployment.refusal(context) is None:
+            sure = deployment.surely_holds(context, asked) and not deployment.over_budget(stage, context)
             verdict = "fits" if sure else "tight"
         cache = max(share.bytes, 0)
         limit = deployment.model.max_context_tokens or 0
-        usual = not deployment.engine.context_in_budget and context <= limit
+        usual = deployment.budget_is_one and context <= limit
         concurrency = _requests(layout, share.bytes, context, encoder)
         capacity = Capacity(
             layout.blocks(cache),
@@ -363,6 +379,34 @@ def make_plan(deployment: Deployment, context: int, users: int | None) -> Plan:
         reserved,
         layout.live_bytes(context, encoder),
     )
+
+
+Range = tuple[int | float | None, int | float | None]
+
+
+def _interval(deployment: Deployment, context: int) -> dict[str, Range]:
+    """Return the ends of a deployment's capacities, which its fewest-holding stage decides."""
+    stage = deployment.deciding_stage(context)
+    layout, share, encoder = (
+        deployment.layouts[stage],
+        deployment.share(stage, context),
+        deployment.encoder_tokens(context),
+    )
+    low, high = (share.low, share.high) if share else (0, 0)
+    return {
+        "kv_cache_tokens": (
+            layout.printed_tokens(low, context, encoder),
+            layout.printed_tokens(high, context, encoder),
+        ),
+        "max_context_tokens": (deployment.longest(context, at_least), deployment.longest(context, at_most)),
+        "max_concurrency": (_requests(layout, low, context, encoder), _requests(layout, high, context, encoder)),
+    }
+
+
+def _envelope(ranges: list[Range]) -> Range:
+    """Return the least low end and the greatest high end; None stands for no bound."""
+    lows, highs = [low for low, _ in ranges if low is not None], [high for _, high in ranges]
+    return min(lows, default=None), None if None in highs else max(high for high in highs if high is not None)
 
 
 def _requests(layout: CacheLayout, cache_bytes: int, context: int, encoder: int) -> float | None:
@@ -420,7 +464,7 @@ def _reasons(plan: Plan) -> list[str]:
         return [*cacheless, _no_room(budget)]
     if cacheless:
         return [*cacheless, f"Weights and overheads leave {format_bytes(plan.kv_cache_bytes)} of the budget per GPU."]
-    refusal = deployment.engine.refuses(model, context)
+    refusal = deployment.refusal(context)
     if refusal:
         return [refusal]
     asked = deployment.on_one_replica(plan.request.concurrent_requests)
@@ -435,7 +479,8 @@ def _reasons(plan: Plan) -> list[str]:
     )
     have = f"{format_bytes(plan.kv_cache_bytes)} per GPU are there for it"
     if plan.verdict == "does_not_fit":
-        return [f"{needed}; only {have}."]
+        refusal = plan.layout.refusal(plan.kv_cache_bytes, context, deployment.encoder_tokens(context))
+        return [f"{needed}; only {have}.", *([refusal] if refusal else [])]
     reasons = [f"{needed}; {have}."]
     low = interval["max_concurrency"][0]
     if plan.verdict == "tight" and low is not None and low < asked:

@@ -1,7 +1,7 @@
 """ModelSpec + engine settings + GpuSpec to Plan: the one path that every command takes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from os import PathLike, fspath
 from os.path import exists
@@ -14,7 +14,7 @@ from kvplan.engines.base import Engine, Settings, Stage
 from kvplan.errors import SettingError
 from kvplan.gpus import GpuGroup, GpuSpec, find_gpu
 from kvplan.models.source import load_model
-from kvplan.models.spec import ModelSpec
+from kvplan.models.spec import ModelSpec, Note
 from kvplan.parallel import Parallelism
 from kvplan.plan import Plan, make_plan
 from kvplan.units import parse_size
@@ -155,14 +155,21 @@ def _deploy(
             hint="Name more GPUs, or lower the parallel sizes.",
         )
     device = group.gpu if group else None
+    asked_kv_dtype = _kv_dtype(kv_dtype, model, engine)
     settings = engine.settings(
         version=version,
         given=given,
-        kv_dtype=_kv_dtype(kv_dtype, model, engine),
+        kv_dtype=asked_kv_dtype,
         model=model,
         gpu=device,
         parallel=parallel,
     )
+    if engine.stand_for_others and "@" not in engine_name:
+        note = Note(
+            f"No version was named: planned as {version}; the interval covers {engine.stand_for_others[0]} to {version}",
+            f"--engine {engine.name}@VERSION names one",
+        )
+        settings = replace(settings, version_named=False, notes=(*settings.notes, note) if device else settings.notes)
     draft = find_draft(draft_name, model, engine) if draft_name is not None else None
     if draft is not None and pipeline > 1:
         raise SettingError(
@@ -200,6 +207,8 @@ def _deploy(
             engine.layout(model=laid_out, stage=stage, parallel=parallel, settings=settings, gpu=device)
             for stage in stages
         ),
+        laid_out=laid_out,
+        asked_kv_dtype=asked_kv_dtype,
         notes=tuple(adapter_notes(loads.adapters, model)),
         arguments={
             "model": model,

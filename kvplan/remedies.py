@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kvplan.deployment import at_least
 from kvplan.errors import KvplanError
 from kvplan.plan import Plan, Remedy
 from kvplan.weights.formats import PLAIN_BYTES, find_format
@@ -74,7 +73,7 @@ def _shorter(plan: Plan, context: int, users: int) -> int:
     low, high = 0, context // _CONTEXT_STEP
     while low < high:
         middle = (low + high + 1) // 2
-        if plan.deployment.holds(middle * _CONTEXT_STEP, users, at_least):
+        if plan.deployment.surely_holds(middle * _CONTEXT_STEP, users):
             low = middle
         else:
             high = middle - 1
@@ -123,7 +122,7 @@ def _try(plan: Plan, words: str, changes: Mapping[str, Any]) -> Remedy | None:
         changed = estimate(**{**plan.deployment.arguments, **asked, **changes})
     except KvplanError:
         return None
-    return Remedy(words, _effect(changed), changed) if changed.verdict == "fits" else None
+    return Remedy(words, _effect(changed), changed, changes) if changed.verdict == "fits" else None
 
 
 def _hopeless(plan: Plan, changes: Mapping[str, Any]) -> bool:

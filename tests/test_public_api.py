@@ -81,7 +81,7 @@ def test_estimate_has_the_contracts_signature():
 
 
 @pytest.mark.parametrize("engine", ["vllm", "transformers", "textbook"])
-@pytest.mark.parametrize("given", [{"gpu": "h100"}, {"gpu": None}, {"gpu": None, "kv_cache_memory": 2**36}])
+@pytest.mark.parametrize("given", [{"gpu": "h200"}, {"gpu": None}, {"gpu": None, "kv_cache_memory": 2**36}])
 def test_a_document_has_the_contracts_keys(engine, given):
     """The JSON of a plan has every key of the contract and no other but the known ones, with a GPU and without."""
     plan = kvplan.estimate("gemma-3-27b", engine=engine, context=8_192, users=2, **given)

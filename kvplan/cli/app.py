@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kvplan.cli import catalogues, estimate
+from kvplan.cli import accuracy, catalogues, estimate
 
 app = typer.Typer(
     name="kvplan",
@@ -15,10 +15,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("estimate", epilog=estimate.EXAMPLES)(estimate.estimate)
+app.command("estimate", epilog=estimate.EXAMPLES, context_settings=estimate.CONTEXT)(estimate.estimate)
 app.command("models")(catalogues.models)
 app.command("gpus")(catalogues.gpus)
 app.command("engines")(catalogues.engines)
+app.command("accuracy")(accuracy.accuracy)
 
 
 def _version(asked: bool) -> None:

@@ -7,6 +7,7 @@ import typer
 from kvplan.catalogue import GPUS, MODELS, Catalogue, Entry
 from kvplan.cli import options, output
 from kvplan.engines import built, find_engine
+from kvplan.engines.base import Engine
 from kvplan.errors import UnknownGpuError, UnknownModelError
 from kvplan.gpus import GpuSpec, find_gpu
 from kvplan.models.source import load_model
@@ -47,8 +48,11 @@ def gpus(name: NameArgument = None, as_json: options.JsonOption = False) -> None
             _print_gpu(console, entry, find_gpu(entry.id).gpu)
 
 
-def engines(name: Annotated[str | None, typer.Argument(help="An engine to show in full.")] = None) -> None:
-    """List the engines and the arguments that count for each."""
+def engines(
+    name: Annotated[str | None, typer.Argument(help="An engine to show in full.")] = None,
+    changes: Annotated[bool, typer.Option("--changes", help="What changed between its versions, and where.")] = False,
+) -> None:
+    """List the engines, the arguments that count for each, and what changed between their versions."""
     from kvplan.report.console import page  # noqa: PLC0415  rich is not needed by the other commands' JSON
 
     with page() as console:
@@ -56,9 +60,24 @@ def engines(name: Annotated[str | None, typer.Argument(help="An engine to show i
             engine, version = find_engine(known)
             console.print(f"{engine.name} {version}".strip(), style="bold")
             console.print(f"  {engine.title}")
+            if changes:
+                _print_history(console, engine)
+                continue
             for argument, spec in engine.args.items() if name else ():
                 default = "" if spec.default is None else f" (default {spec.default})"
                 console.print(f"  {argument}  {spec.meaning}{default}")
+
+
+def _print_history(console: "Console", engine: Engine) -> None:
+    from rich.table import Table  # noqa: PLC0415  only for histories
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1)
+    for since, what, source in engine.history():
+        table.add_row(since, what)
+        table.add_row("", source, style="dim")
+    console.print(table)
 
 
 def _print_model(console: "Console", entry: Entry, spec: ModelSpec) -> None:

@@ -8,7 +8,7 @@ from kvplan.errors import SettingError
 from kvplan.units import parse_tokens
 
 ModelOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--model",
         "-m",
@@ -20,14 +20,15 @@ GpuOption = Annotated[
     typer.Option("--gpu", "-g", help="GPU (rtx4090), count (4xh100), instance (p5.48xlarge), size (24GiB) or auto."),
 ]
 EngineOption = Annotated[
-    str, typer.Option("--engine", "-e", help="vllm, transformers or textbook; vllm@0.19 pins a version.")
+    str | None,
+    typer.Option("--engine", "-e", help="vllm (default), transformers or textbook; vllm@0.19 pins a version."),
 ]
 TensorOption = Annotated[
     int | None,
     typer.Option("--tensor-parallel", "-tp", help="GPUs that split each layer; default: all that --gpu names."),
 ]
-PipelineOption = Annotated[int, typer.Option("--pipeline-parallel", "-pp", help="Stages that split the layers.")]
-DataOption = Annotated[int, typer.Option("--data-parallel", "-dp", help="Replicas.")]
+PipelineOption = Annotated[int | None, typer.Option("--pipeline-parallel", "-pp", help="Stages that split the layers.")]
+DataOption = Annotated[int | None, typer.Option("--data-parallel", "-dp", help="Replicas.")]
 ContextOption = Annotated[
     str | None,
     typer.Option("--context", "-c", help="Tokens of one request (8192, 32k, 32K); default: the model's maximum."),
@@ -36,7 +37,9 @@ UsersOption = Annotated[int | None, typer.Option("--users", "-u", help="Concurre
 QuantizationOption = Annotated[
     str | None, typer.Option("--quantization", "-q", help="Weights: bf16 fp8 int8 int4 nvfp4 nf4 q4_k_m 4.5bpw ...")
 ]
-KvDtypeOption = Annotated[str, typer.Option("--kv-dtype", help="Cache: auto bf16 fp8 int8 int4 nvfp4 q8_0 ...")]
+KvDtypeOption = Annotated[
+    str | None, typer.Option("--kv-dtype", help="Cache: auto (default) bf16 fp8 int8 int4 nvfp4 q8_0 ...")
+]
 KvMemoryOption = Annotated[
     str | None, typer.Option("--kv-cache-memory", help="Cache per GPU, given outright (10GiB), instead of a budget.")
 ]
@@ -48,6 +51,10 @@ DraftOption = Annotated[
 ]
 AdapterOption = Annotated[
     list[str] | None, typer.Option("--adapter", help="LoRA adapter served beside it: folder or hub id; repeatable.")
+]
+CommandArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[-- COMMAND ...]", help="Your own launch command: -- vllm serve MODEL ..., docker run ..."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 

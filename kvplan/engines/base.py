@@ -4,6 +4,7 @@ An engine is a folder with a class that derives from `Engine`: `layout` says how
 padding, what one request reserves), `budget` how it divides a GPU. The folder is the registry.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class Settings:
 
     Attributes:
         version: of the engine; empty where versions do not matter.
+        version_named: whether it was asked for; else it is the latest, and intervals cover what other versions would do.
         args: every setting that counts, by the engine's own name.
         kv_dtype: the number format of the cache.
         model_dtype: the model's own format, which states and activations keep.
@@ -48,6 +50,7 @@ class Settings:
     kv_dtype: Dtype
     model_dtype: Dtype
     notes: tuple[Note, ...] = ()
+    version_named: bool = True
 
     def __getitem__(self, name: str) -> Any:
         return self.args[name].value
@@ -126,6 +129,10 @@ class CacheLayout(ABC):
         """Whether one request of `tokens` is let in."""
         return self.request_bytes(tokens, encoder_tokens) <= cache_bytes
 
+    def refusal(self, cache_bytes: int, tokens: int, encoder_tokens: int) -> str | None:  # noqa: ARG002
+        """Return what the engine says when it does not start for requests of `tokens`; None where it starts."""
+        return None
+
     def parked(self, tokens: int, encoder_tokens: int) -> int | None:
         """Return how many idle requests of `tokens` host memory keeps, without rounding; None where they keep nothing."""
         held = self.live_bytes(tokens, encoder_tokens)
@@ -147,6 +154,8 @@ class BudgetItem:
         low, high: its 5 % and 95 % bounds.
         formula: how it comes about, in figures.
         source: where the formula or constant is from.
+        fit: of which fit it is a figure; empty: it is counted, not fitted.
+        units: how often the fit's constant is in it.
 
     """
 
@@ -156,6 +165,8 @@ class BudgetItem:
     high: int
     formula: str
     source: str
+    fit: str = ""
+    units: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +180,7 @@ class MemoryBudget:
         kv_cache_bytes: what is left for the cache; negative where the rest does not fit.
         kv_cache_low, kv_cache_high: its bounds.
         formula, source: of `budget_bytes`.
+        refusal: why the engine does not start on this GPU whatever the request; None: it does.
 
     """
 
@@ -180,6 +192,7 @@ class MemoryBudget:
     kv_cache_high: int
     formula: str = ""
     source: str = ""
+    refusal: str | None = None
 
     def used_by(self, name: str) -> int:
         """Return the bytes of one item; 0 where the engine has none of that name."""
@@ -195,18 +208,45 @@ def divide(
     source: str,
     budget_low: int | None = None,
     budget_high: int | None = None,
+    independent: bool = False,
 ) -> MemoryBudget:
-    """Return the budget whose cache gets what the items leave; its bounds are those of budget and items, added up."""
+    """Return the budget whose cache gets what the items leave.
+
+    Args:
+        total_bytes: what the driver reports.
+        budget_bytes: what the engine lets itself use.
+        items: what is taken from it.
+        formula: of `budget_bytes`.
+        source: of the formula.
+        budget_low: the least that the engine may let itself use; None: exactly `budget_bytes`.
+        budget_high: the most.
+        independent: whether the items err independently of each other: the cache's bounds are then the root of the sum of
+            their squares away from the middle, else their sum.
+
+    """
+    cache = budget_bytes - sum(item.bytes for item in items)
+    below = [item.high - item.bytes for item in items] + [
+        budget_bytes - (budget_bytes if budget_low is None else budget_low)
+    ]
+    above = [item.bytes - item.low for item in items] + [
+        (budget_bytes if budget_high is None else budget_high) - budget_bytes
+    ]
+    combine = _root_of_squares if independent else sum
     return MemoryBudget(
         total_bytes=total_bytes,
         budget_bytes=budget_bytes,
         items=tuple(items),
-        kv_cache_bytes=budget_bytes - sum(item.bytes for item in items),
-        kv_cache_low=(budget_bytes if budget_low is None else budget_low) - sum(item.high for item in items),
-        kv_cache_high=(budget_bytes if budget_high is None else budget_high) - sum(item.low for item in items),
+        kv_cache_bytes=cache,
+        kv_cache_low=cache - combine(below),
+        kv_cache_high=cache + combine(above),
         formula=formula,
         source=source,
     )
+
+
+def _root_of_squares(sizes: Sequence[int]) -> int:
+    """Return how far independent errors of these sizes go together."""
+    return round(math.sqrt(sum(size * size for size in sizes)))
 
 
 def exact(name: str, size: int, formula: str, source: str) -> BudgetItem:
@@ -266,9 +306,10 @@ class Engine(ABC):
     Attributes:
         name: as `--engine` takes it.
         latest: the version planned for where none is given; empty where versions do not matter.
+        stand_for_others: older versions, oldest first, that stand for all that do otherwise; intervals cover them where no
+            version was named.
         title: one line for `kvplan engines`.
         args: its arguments that count, by name.
-        context_in_budget: whether the budget depends on the length of the request.
         drafts_share_vocabulary: whether a draft model must have the model's own number of tokens.
         follows_declared_cache: whether `auto` takes the cache format that a checkpoint declares.
         batch_arg: the argument that bounds the requests of one batch; empty where none does.
@@ -279,9 +320,9 @@ class Engine(ABC):
 
     name: ClassVar[str]
     latest: ClassVar[str] = ""
+    stand_for_others: ClassVar[tuple[str, ...]] = ()
     title: ClassVar[str] = ""
     args: ClassVar[Mapping[str, ArgSpec]] = {}
-    context_in_budget: ClassVar[bool] = False
     drafts_share_vocabulary: ClassVar[bool] = False
     follows_declared_cache: ClassVar[bool] = True
     batch_arg: ClassVar[str] = ""
@@ -317,6 +358,17 @@ class Engine(ABC):
         self, *, model: ModelSpec, stage: Stage, parallel: Parallelism, settings: Settings, gpu: GpuSpec, context: int
     ) -> MemoryBudget:
         """Return how the engine divides the GPU of a stage's fullest rank; `stage.weights` is known."""
+
+    def budget_grows_to(
+        self,
+        *,
+        model: ModelSpec,  # noqa: ARG002
+        parallel: Parallelism,  # noqa: ARG002
+        settings: Settings,  # noqa: ARG002
+        gpu: GpuSpec,  # noqa: ARG002
+    ) -> int | None:
+        """Return the length of a request from which on the budget is the same; 0: it never depends on it; None: it always does."""
+        return 0
 
     def ranks(self, *, model: ModelSpec, parallel: Parallelism, settings: Settings) -> Ranks:  # noqa: ARG002
         """Return how the engine spreads the weights of a replica over its ranks."""
@@ -355,6 +407,10 @@ class Engine(ABC):
 
     def relief(self, settings: Settings, requests: int) -> Iterator[tuple[str, Any]]:  # noqa: ARG002
         """Yield changes of single arguments that may make so many requests fit, the smallest first."""
+        return iter(())
+
+    def history(self) -> Iterator[tuple[str, str, str]]:
+        """Yield what changed between versions, oldest first: the version, the rule, the source; nothing where none count."""
         return iter(())
 
     def with_defaults(

@@ -74,6 +74,7 @@ class ModelSpec:
         published_parameters: the count a catalogue entry states, for models whose parts no rule covers.
         assumptions: what was assumed, each with its source.
         config: the configuration as read, for engines that look at single keys.
+        speculates: how the last of `layers` draft tokens: `mtp`, `eagle` or `draft_model`; None: they do not.
 
     """
 
@@ -102,6 +103,7 @@ class ModelSpec:
     published_parameters: int | None = None
     assumptions: tuple[Note, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    speculates: str | None = None
 
     def parts(self) -> Iterator[Part]:
         """Every part of the model but the draft layers'."""

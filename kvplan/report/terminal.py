@@ -1,6 +1,7 @@
 """A plan on one screen: the verdict first, then where the memory goes and what it holds."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -8,9 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from kvplan.engines.base import CacheGroup
+from kvplan.launch.words import split
 from kvplan.plan import Plan, Verdict
 from kvplan.report.explain import derive
 from kvplan.units import format_bytes
+
+if TYPE_CHECKING:
+    from kvplan.engines.vllm.command.changes import Changed
 
 _VERDICTS: dict[Verdict, tuple[str, str]] = {
     "fits": ("FITS", "bold green"),
@@ -27,6 +32,8 @@ _PARTS = (
 )
 _CONTEXTS = (2_048, 8_192, 32_768, 131_072, 1_048_576)
 _MOST_ASSUMPTIONS = 4
+# Of a command's line, so that with its indent and the backslash it keeps within 80 columns.
+_COMMAND_WIDTH = 70
 
 
 def print_plan(plan: Plan, console: Console, *, explain: bool = False) -> None:
@@ -62,6 +69,9 @@ def _sections(plan: Plan) -> Iterator[tuple[str, RenderableType]]:
         yield "What fits", _capacity(plan)
     if plan.remedies:
         yield "To make it fit", _remedies(plan)
+        if (best := next((remedy.command for remedy in plan.remedies if remedy.command), None)) is not None:
+            without = f", without {best.without}" if best.without else ""
+            yield f"The command with {best.flags}{without}", _command(best)
     if plan.assumptions:
         yield "Assumed", _assumptions(plan)
 
@@ -231,8 +241,36 @@ def _remedies(plan: Plan) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     for remedy in plan.remedies:
-        table.add_row(remedy.change, remedy.effect)
+        words = remedy.words
+        if remedy.command is not None and remedy.command.before:
+            words = f"{words} (was {remedy.command.before})"
+        elif plan.command is not None and remedy.command is None and "quantization" in remedy.changes:
+            # Into this format the engine turns no checkpoint while it loads: it takes one that is published so.
+            form = remedy.changes["quantization"]
+            words = words.replace(f"--quantization {form}", f"a checkpoint in {form}")
+        table.add_row(words, remedy.effect)
     return table
+
+
+def _command(changed: "Changed") -> Text:
+    """Return the command with what changed marked, broken at words into lines that a shell takes as one."""
+    text = Text(changed.text, no_wrap=True, overflow="ignore")
+    for start, end in changed.spans:
+        text.stylize("bold green", start, end)
+    if "\n" in changed.text:
+        return text
+    lines, start, last = Text(no_wrap=True, overflow="ignore"), 0, 0
+    words = split(changed.text)
+    for index, word in enumerate(words):
+        # A flag and its values stay together where a line holds them.
+        ends = [word.end]
+        if word.text.startswith("-"):
+            ends += [each.end for each in words[index + 1 : index + 2] if not each.text.startswith("-")]
+        if ends[-1] - start > _COMMAND_WIDTH and word.start > start:
+            lines.append_text(text[start:last]).append(" \\\n    ")
+            start = word.start
+        last = word.end
+    return lines.append_text(text[start:])
 
 
 def _assumptions(plan: Plan) -> Group:

@@ -45,7 +45,6 @@ class Transformers(Engine):
         "max_cache_len": ArgSpec(int, "positions that a static cache reserves; default: the context", None),
         "encoder_tokens": ArgSpec(int, "length of the encoder's input", None),
     }
-    context_in_budget: ClassVar[bool] = True
     follows_declared_cache: ClassVar[bool] = False
 
     def settings(
@@ -98,6 +97,17 @@ class Transformers(Engine):
             peaks=peaks,
             over_encoder=tuple(cache.kind == "cross_attention" for cache in caches),
         )
+
+    def budget_grows_to(
+        self,
+        *,
+        model: ModelSpec,  # noqa: ARG002
+        parallel: Parallelism,  # noqa: ARG002
+        settings: Settings,  # noqa: ARG002
+        gpu: GpuSpec,  # noqa: ARG002
+    ) -> int | None:
+        """Return that activations grow with every token of the request."""
+        return None
 
     def budget(
         self,

@@ -1,54 +1,153 @@
-"""How vLLM divides a GPU: a fraction of it, less weights, activation peak, CUDA graphs and what the runtime takes.
+"""How vLLM divides a GPU: a fraction of it, less weights, the profile run's peak, CUDA graphs and what the runtime takes.
 
-A first budget: the activation, graph and runtime figures are allowances with bounds from published start-up logs, not yet
-a model of the profile run. The bounds were set so that, given a log's own weights, GPU and fraction, its available cache
-lies between them in 83 of the 92 rows of the field corpus (vllm_field.jsonl) whose model can be read; measured on 22 Nov
-2026, on the rows that they were set by. Of the nine others eight take more (a vision encoder's 36.6 GiB, an A100 and a V100
-whose logs name no batch, GB10's shared memory twice, GB200's graphs, an unknown version twice) and one takes less.
+available = ceil(total x gpu_memory_utilization) - weights - peak - graphs (from 0.21 on) - runtime.
+Source: v1/worker/gpu_worker.py determine_available_memory (0.8 to 0.33), worker/worker.py (V0); utils/mem_utils.py.
 """
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from kvplan.engines.base import BudgetItem, MemoryBudget, Settings, Stage, divide, weights_item
+from kvplan.engines.vllm.changes import Version, applies
+from kvplan.engines.vllm.profile import graphs
+from kvplan.engines.vllm.profile.peak import Peak, ProfileRun
+from kvplan.engines.vllm.profile.runner import Runner, is_v2
+from kvplan.engines.vllm.runtime import runtime
 from kvplan.gpus import GpuSpec
 from kvplan.models.spec import ModelSpec
 from kvplan.parallel import Parallelism
-from kvplan.units import GIB
+from kvplan.units import GIB, MIB, format_bytes
+from kvplan.weights.ranks import Ranks
 
-# 66 start-up logs of vLLM 0.19 on H100 (llm-d-planner receipts, 29 models): the activation peak of models with large
-# vocabularies is the sampler's, 16 bytes x max_num_seqs x vocabulary, whatever the tensor-parallel size. Logs of 0.10
-# to 0.15 show 38.5 to 38.9 bytes for Qwen3-14B (5.64 GiB) and Qwen3-Next (5.58 GiB), those of 0.17 on 16 again.
-_SAMPLER_BYTES, _SAMPLER_BYTES_BEFORE_0_16 = 16.0, 38.7
-_SAMPLER_LOW, _SAMPLER_HIGH = 0.1, 1.15
-# Small vocabularies show a floor of 0.77 to 1.6 GiB, mixtures of experts 1.16 to 2.5 GiB; GPUs with small batches 0.2.
-_FLOOR, _FLOOR_LOW, _FLOOR_HIGH = 1.3, 0.15, 2.5
-# The same logs: memory outside torch 0.25 GiB with one GPU, 2.07 to 2.21 GiB per rank with several (NCCL) on H100; logs
-# of two consumer cards 0.2 GiB.
-_RUNTIME_ONE, _RUNTIME_MANY = (0.25, 0.0, 0.6), (2.14, 0.1, 3.0)
-# CUDA graphs 0.6 to 1.9 GiB on H100, 0.05 to 0.4 GiB on consumer cards; subtracted from the pool from 0.21 on.
-_GRAPHS = (1.0, 0.05, 1.9)
-_GRAPHS_SUBTRACTED_SINCE = (0, 21)
-_SOURCE = "allowance from the start-up logs of the field corpus"
+_PLAIN = ("bfloat16", "float16", "float32")
 
 
-def budget(
-    *, model: ModelSpec, stage: Stage, parallel: Parallelism, settings: Settings, gpu: GpuSpec, version: tuple[int, ...]
-) -> MemoryBudget:
-    """Return the division of one GPU."""
-    fraction = settings["gpu_memory_utilization"]
-    total = gpu.torch_bytes
-    items = [weights_item(stage), _activation(model, settings, version), _runtime(parallel)]
-    if not settings["enforce_eager"] and version >= _GRAPHS_SUBTRACTED_SINCE:
-        items.insert(2, _allowance("cuda_graph", _GRAPHS))
-    return divide(
-        total_bytes=gpu.driver_bytes,
-        budget_bytes=_requested(total, fraction),
-        budget_low=_requested(gpu.torch_low_bytes, fraction),
-        budget_high=_requested(gpu.torch_high_bytes, fraction),
-        items=items,
-        formula=f"{fraction:g} x {total:,} B (what torch sees)",
-        source="vLLM v1/worker/utils.py request_memory",
-    )
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """The division of the GPU of one stage's rank.
+
+    Attributes:
+        model, stage, ranks, parallel: what is served, and how it is spread.
+        settings: of the engine.
+        gpu: which.
+        version: of vLLM.
+        context: max_model_len.
+        on_v0: whether the V0 engine runs.
+
+    """
+
+    model: ModelSpec
+    stage: Stage
+    ranks: Ranks
+    parallel: Parallelism
+    settings: Settings
+    gpu: GpuSpec
+    version: Version
+    context: int
+    on_v0: bool
+
+    def budget(self) -> MemoryBudget:
+        """Return it."""
+        fraction = self.settings["gpu_memory_utilization"]
+        total = self.gpu.torch_bytes
+        run = self._run
+        divided = divide(
+            total_bytes=self.gpu.driver_bytes,
+            budget_bytes=_requested(total, fraction),
+            budget_low=_requested(self.gpu.torch_low_bytes, fraction),
+            budget_high=_requested(self.gpu.torch_high_bytes, fraction),
+            items=[self._weights(), _activation(run.peak()), *self._graphs(run), self._runtime()],
+            independent=True,
+            formula=f"{fraction:g} x {total:,} B (what torch sees)",
+            source="vLLM v1/worker/utils.py request_memory",
+        )
+        return replace(divided, refusal=self._refusal(divided.budget_bytes))
+
+    def _refusal(self, budget_bytes: int) -> str | None:
+        """Return why the worker does not start: others leave less free than it wants (gpu_worker.py init_device)."""
+        used = self.settings["gpu_memory_used"]
+        free = self.gpu.torch_bytes - used
+        if not used or free >= budget_bytes or not applies("free_memory_checked", self.version):
+            return None
+        share = max(free, 0) / self.gpu.torch_bytes
+        return (
+            f"vLLM does not start: {format_bytes(max(free, 0))} are free beside what others use, and gpu_memory_utilization "
+            f"asks for {format_bytes(budget_bytes)}; up to {math.floor(share * 100) / 100:g} would be there."
+        )
+
+    def _weights(self) -> BudgetItem:
+        """Return the weights on the GPU: what --cpu-offload-gb keeps in host memory is not (model_executor/offloader)."""
+        item = weights_item(self.stage)
+        kept = int(self.settings["cpu_offload_gb"] * GIB)
+        if not kept:
+            return item
+        sizes = {name: max(getattr(item, name) - kept, 0) for name in ("bytes", "low", "high")}
+        return replace(item, **sizes, formula=f"{item.formula}, less {format_bytes(kept)} in host memory")
+
+    def _lost_to_experts_on_rocm(self) -> int:
+        """Return what 16-bit experts may cost beside themselves on AMD from 0.27 on: half of them, in the one log there is.
+
+        Qwen3-30B-A3B on an MI300X under 0.28 has 29 GiB less than its weights leave, where Llama-3.1-8B has 2.3 GiB less.
+        """
+        weights = self.stage.weights
+        if (
+            self.gpu.vendor != "AMD"
+            or weights is None
+            or weights.scheme not in _PLAIN
+            or not applies("consumed", self.version)
+        ):
+            return 0
+        return weights.by_component.get("experts", 0) // 2
+
+    @property
+    def _run(self) -> ProfileRun:
+        return ProfileRun(
+            model=self.model,
+            stage=self.stage,
+            ranks=self.ranks,
+            settings=self.settings,
+            gpu=self.gpu,
+            version=self.version,
+            runner=self._runner,
+            context=self.context,
+        )
+
+    @property
+    def _runner(self) -> Runner:
+        if self.on_v0:
+            return "V0"
+        asked = self.settings["use_v2_model_runner"]
+        if asked is not None:
+            return "V2" if asked else "V1"
+        scheme = self.stage.weights.scheme if self.stage.weights else ""
+        return "V2" if is_v2(self.model, self.version, quantised=scheme not in _PLAIN) else "V1"
+
+    def _graphs(self, run: ProfileRun) -> Iterator[BudgetItem]:
+        if not graphs.are_subtracted(run.runner, self.version, self.settings, self.gpu):
+            return
+        sizes = len(graphs.capture_sizes(self.version, self.settings, self.gpu))
+        yield graphs.estimate(self.model, self.gpu, run.runner, len(self.stage.layers), sizes)
+
+    def _runtime(self) -> BudgetItem:
+        captured = not self.settings["enforce_eager"]
+        rule = "v2_graphs_subtracted" if self._runner == "V2" else "graphs_tried"
+        tried = captured and applies(rule, self.version)
+        kind = runtime(self.gpu, self.parallel, self.version, graphs=captured, tried=tried)
+        # Before, everything on the GPU that is not torch's own was charged, whoever it belonged to.
+        others = 0 if self.on_v0 or applies("free_memory_checked", self.version) else self.settings["gpu_memory_used"]
+        middle, low, high = (int(figure * GIB) + others for figure in (kind.middle, kind.low, kind.high))
+        high += self._lost_to_experts_on_rocm()
+        return BudgetItem(
+            name="runtime",
+            bytes=middle,
+            low=low,
+            high=high,
+            formula=f"{kind.middle:g} GiB: {kind.kind}",
+            source="fit to what logs print outside torch",
+            fit=f"runtime: {kind.fitted_to}",
+            units=1,
+        )
 
 
 def _requested(total: int, fraction: float) -> int:
@@ -56,24 +155,13 @@ def _requested(total: int, fraction: float) -> int:
     return math.ceil(total * fraction)
 
 
-def _activation(model: ModelSpec, settings: Settings, version: tuple[int, ...]) -> BudgetItem:
-    seqs = settings["max_num_seqs"]
-    size = _SAMPLER_BYTES if version >= (0, 16) else _SAMPLER_BYTES_BEFORE_0_16
-    sampler = int(size * seqs * model.vocab_size)
+def _activation(peak: Peak) -> BudgetItem:
+    held = "".join(f" + {phase.name} {phase.formula}" for phase in peak.held)
     return BudgetItem(
         name="activation",
-        bytes=max(sampler, int(_FLOOR * GIB)),
-        low=max(int(_SAMPLER_LOW * sampler), int(_FLOOR_LOW * GIB)),
-        high=max(int(_SAMPLER_HIGH * sampler), int(_FLOOR_HIGH * GIB)),
-        formula=f"max({size:g} B x {seqs} sequences x {model.vocab_size:,} vocabulary, {_FLOOR} GiB)",
-        source=_SOURCE,
+        bytes=peak.bytes,
+        low=int(peak.bytes * peak.low),
+        high=int(peak.bytes * peak.high) + 64 * MIB,
+        formula=f"{peak.largest.name}: {peak.largest.formula}{held}",
+        source="vLLM's profile run: v1/worker/gpu_model_runner.py profile_run, v1/worker/gpu/model_runner.py",
     )
-
-
-def _runtime(parallel: Parallelism) -> BudgetItem:
-    return _allowance("runtime", _RUNTIME_MANY if parallel.tensor * parallel.pipeline > 1 else _RUNTIME_ONE)
-
-
-def _allowance(name: str, figures: tuple[float, float, float]) -> BudgetItem:
-    middle, low, high = (int(figure * GIB) for figure in figures)
-    return BudgetItem(name=name, bytes=middle, low=low, high=high, formula=f"{figures[0]:g} GiB", source=_SOURCE)

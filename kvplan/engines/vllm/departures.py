@@ -20,6 +20,9 @@ _WINDOW_PLUS_ONE = ("cohere2", "cohere2_vision")
 # falcon.py hands no cache configuration to its attention: the cache keeps the model's format, whatever --kv-cache-dtype.
 _NEVER_QUANTISED = ("falcon",)
 
+# Model types whose attention has sinks, which some kernels do not serve (models/gpt_oss.py, mimo_v2_flash.py).
+SINKS = ("gpt_oss", "mimo_v2_flash", "mimo_v2")
+
 # Families whose layers vLLM pages by rules of their own that are not built: nothing is guessed.
 _NOT_ESTABLISHED = {
     "deepseek_v41": "models/deepseek_v41: entries shared between layers, windows that are replayed",

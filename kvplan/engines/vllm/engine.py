@@ -1,17 +1,21 @@
 """vLLM's settings, and the way from a model's layers to its groups and budget."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kvplan.caches import MLA
 from kvplan.dtypes import Dtype, find_dtype
-from kvplan.engines.base import ArgSpec, CacheLayout, Engine, MemoryBudget, Settings, Stage
+from kvplan.engines.base import ArgSpec, CacheLayout, Engine, MemoryBudget, Settings, Size, Stage
 from kvplan.engines.vllm import adapters as slots
-from kvplan.engines.vllm import budget as vllm_budget
-from kvplan.engines.vllm import defaults, loading, refusals, states
+from kvplan.engines.vllm import changes, defaults, loading, refusals, states, v0
+from kvplan.engines.vllm.budget import Division
 from kvplan.engines.vllm.departures import ignores_kv_dtype
-from kvplan.engines.vllm.grouping import group_layers
+from kvplan.engines.vllm.grouping import Group, Registered, group_layers, group_of_layers
 from kvplan.engines.vllm.kernel_layouts import Kernels
+from kvplan.engines.vllm.kernels import INSTINCT, Device
 from kvplan.engines.vllm.layout import VllmLayout
+from kvplan.engines.vllm.profile.peak import grows_to
 from kvplan.engines.vllm.registry import Registry
 from kvplan.engines.vllm.specs import Flight
 from kvplan.errors import SettingError
@@ -25,12 +29,20 @@ if TYPE_CHECKING:
     from kvplan.checkpoints.adapters import Adapter
 
 
+# config/model.py ModelDType; config/compilation.py CUDAGraphMode.
+_DTYPES = ("auto", "half", "float16", "bfloat16", "float", "float32")
+_GRAPH_MODES = ("FULL_AND_PIECEWISE", "FULL_DECODE_ONLY", "FULL", "PIECEWISE", "NONE")
+
+
 class Vllm(Engine):
     """`vllm serve`."""
 
     name: ClassVar[str] = "vllm"
     latest: ClassVar[str] = "0.33"
-    title: ClassVar[str] = "vLLM: paged groups over one pool, exact for 0.33; first budget with wide bounds"
+    # What is still in use: a sampler that sorts (0.10), graphs beside the fraction (0.19), lengths in flight as they were
+    # (0.24), two runners (0.28).
+    stand_for_others: ClassVar[tuple[str, ...]] = ("0.10.2", "0.19.1", "0.24", "0.28")
+    title: ClassVar[str] = "vLLM: paged groups over one pool, by the rules of each release from 0.8 to 0.33"
     args: ClassVar[Mapping[str, ArgSpec]] = {
         "gpu_memory_utilization": ArgSpec(float, "fraction of the GPU that vLLM lets itself use"),
         "max_num_seqs": ArgSpec(int, "most requests in one batch"),
@@ -38,8 +50,30 @@ class Vllm(Engine):
         "block_size": ArgSpec(int, "positions of a block", None),
         "num_gpu_blocks_override": ArgSpec(int, "blocks of the pool, whatever the memory", None),
         "enforce_eager": ArgSpec(bool, "no CUDA graphs", default=False),
+        "cudagraph_mode": ArgSpec(_GRAPH_MODES, "which graphs are captured (compilation_config)", "FULL_AND_PIECEWISE"),
+        "max_cudagraph_capture_size": ArgSpec(int, "largest batch that is captured; default: twice max_num_seqs", None),
+        "estimate_cudagraph_memory": ArgSpec(
+            bool, "VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS: whether graphs are taken from the cache", default=True
+        ),
+        "use_v1": ArgSpec(bool, "VLLM_USE_V1, before 0.11; default: where V1 takes the model", None),
+        "use_v2_model_runner": ArgSpec(bool, "VLLM_USE_V2_MODEL_RUNNER; default: by version and model", None),
+        "dtype": ArgSpec(_DTYPES, "format of the weights and activations that are not quantised", "auto"),
+        "cpu_offload_gb": ArgSpec(float, "GiB of weights of each GPU that stay in host memory", 0.0),
+        "kv_offloading_size": ArgSpec(float, "GiB of host memory for caches, over all GPUs", 0.0),
+        "limit_images": ArgSpec(int, "pictures of one request (limit_mm_per_prompt)", None),
+        "gpu_memory_used": ArgSpec(Size, "what others use of each GPU (no flag of vLLM's)", 0),
+        "enable_lora": ArgSpec(bool, "set slots for adapters aside though none is named", default=False),
+        "skip_mm_profiling": ArgSpec(bool, "leave the encoder out of the profile run", default=False),
         "enable_prefix_caching": ArgSpec(bool, "keep blocks of shared prefixes"),
-        "disable_hybrid_kv_cache_manager": ArgSpec(bool, "page windows for every position", default=False),
+        "disable_hybrid_kv_cache_manager": ArgSpec(bool, "page windows for every position"),
+        "kv_transfer_config": ArgSpec(str, "the KV connector, by name or as vLLM's JSON", ""),
+        "num_speculative_tokens": ArgSpec(int, "draft tokens of a step; default: one for each next-token layer", None),
+        "usage": ArgSpec(("serve", "llm"), "`vllm serve`, or offline use of LLM(), which have other defaults", "serve"),
+        "mamba_cache_mode": ArgSpec(("auto", *states.CACHE_MODES), "which states prefix caching keeps", "auto"),
+        "attention_backend": ArgSpec(
+            str, "attention kernel, by vLLM's name; before 0.13 VLLM_ATTENTION_BACKEND", "auto"
+        ),
+        "gdn_prefill_backend": ArgSpec(("auto", "flashinfer", "triton"), "kernel of gated delta nets", "auto"),
         "mamba_cache_dtype": ArgSpec(str, "format of convolution states", "auto"),
         "mamba_ssm_cache_dtype": ArgSpec(str, "format of recurrent states", "auto"),
         "decode_context_parallel_size": ArgSpec(int, "ranks that split the positions of a decode", 1),
@@ -56,7 +90,7 @@ class Vllm(Engine):
     # config/speculative.py verify_equal_vocab_size_if_draft_model.
     drafts_share_vocabulary: ClassVar[bool] = True
     context_parallel_arg: ClassVar[str] = "decode_context_parallel_size"
-    # 55 of the 61 starts in tests/corpora/field/weights.jsonl that name their version lie within 1 % (29 Nov 2026; the 87 rows'
+    # 55 of the 61 starts in kvplan/accuracy/vllm_field.jsonl that name their version lie within 1 % (29 Nov 2026; the 87 rows'
     # quantiles at 5 % and 95 % were 0.9909 and 1.0164). Nothing else was fitted to them.
     weights_spread: ClassVar[tuple[int, int]] = (990, 1010)
 
@@ -80,52 +114,89 @@ class Vllm(Engine):
         for name in ("mamba_cache_dtype", "mamba_ssm_cache_dtype"):
             if name in checked:
                 checked[name] = states.known_state_dtype(name, checked[name])
-        preset = _defaults(version, model, gpu, checked)
+        asked_dtype = checked.get("dtype", "auto")
+        model_dtype = find_dtype(model.dtype if asked_dtype == "auto" else asked_dtype)
+        if model_dtype.name == "float32" and asked_dtype == "auto":
+            # --dtype auto loads float32 checkpoints in 16 bits (config/model.py _resolve_auto_dtype).
+            model_dtype = find_dtype("bfloat16")
+        release = changes.version_tuple(version)
+        dtype = _kv_dtype(kv_dtype, model, model_dtype, gpu, release)
+        old = _why_v0(
+            checked.get("use_v1"),
+            model,
+            release,
+            gpu=gpu,
+            kv_dtype=dtype,
+            model_dtype=model_dtype,
+            parallel=parallel,
+        )
+        preset = _defaults(version, model, gpu, checked, on_v0=old is not None)
         args = self.with_defaults(checked, preset, f"default of vLLM {version}")
         refusals.check_vendor(gpu)
         refusals.check(args, given=checked, model=model, parallel=parallel)
-        model_dtype = find_dtype(model.dtype)
-        if model_dtype.name == "float32":
-            # --dtype auto loads float32 checkpoints in 16 bits (config/model.py _resolve_auto_dtype).
-            model_dtype = find_dtype("bfloat16")
         return Settings(
             version=version,
             args=args,
-            kv_dtype=_kv_dtype(kv_dtype, model, model_dtype, gpu),
+            kv_dtype=dtype,
             model_dtype=model_dtype,
-            notes=tuple(_notes(version, gpu, model, parallel)),
+            notes=tuple(_notes(version, gpu, model, parallel, old)),
         )
 
     def layout(
         self, *, model: ModelSpec, stage: Stage, parallel: Parallelism, settings: Settings, gpu: GpuSpec | None
     ) -> CacheLayout:
         """Return the groups of a stage's fullest rank: formed over the whole model, then cut to the stage."""
+        version = changes.version_tuple(settings.version)
+        drafts = _draft_tokens(settings, model)
         registry = Registry(
             model=model,
             settings=settings,
             tensor=parallel.tensor,
-            generation=defaults.generation(gpu),
+            device=_device(gpu, version),
+            drafts=drafts,
+            plain_dtype=settings.kv_dtype == settings.model_dtype,
         )
         refusals.check_context_parallel(model, parallel)
-        groups = group_layers(
-            registry.layers,
-            hybrid=not settings["disable_hybrid_kv_cache_manager"],
-            block_outermost=registry.block_outermost,
+        on_stage = (
+            parallel.stages(len(model.layers))[stage.index] if parallel.pipeline > 1 else range(len(model.layers))
         )
-        if parallel.pipeline > 1:
-            layers = parallel.stages(len(model.layers))[stage.index]
-            groups = tuple(group.on_stage(layers) for group in groups)
         batched = settings["max_num_batched_tokens"]
+        flight = Flight(
+            tokens=defaults.concurrent_batches(model, version, parallel.pipeline) * batched,
+            encoder_tokens=_encoder_tokens(model, settings, version),
+            context_ranks=parallel.context,
+            retained=max(drafts - 1, 0) if _reads_ahead(model, version, drafts) else 0,
+        )
+        layers = registry.layers
+        if _on_v0(model, settings, gpu, parallel):
+            layers = tuple(layer for layer in v0.layers(registry) if layer[0] in on_stage)
+            groups: tuple[Group, ...] = (group_of_layers(layers),) if layers else ()
+            version = v0.ACCOUNTS
+        elif changes.applies("groups_over_stages", version):
+            groups = self._groups(registry, layers)
+            if parallel.pipeline > 1:
+                layers = tuple(layer for layer in layers if layer[0] in on_stage)
+                groups = tuple(group.on_stage(on_stage) for group in groups)
+        else:
+            layers = tuple(layer for layer in layers if layer[0] in on_stage)
+            groups = self._groups(registry, layers)
         return VllmLayout(
             parts=groups,
-            flight=Flight(
-                tokens=defaults.concurrent_batches(parallel.pipeline) * batched,
-                encoder_tokens=batched,
-                context_ranks=parallel.context,
-            ),
+            flight=flight,
             model_dtype=settings.model_dtype,
+            version=version,
+            registered=tuple(spec for _, spec in layers),
             blocks_override=settings["num_gpu_blocks_override"],
             block_tokens=registry.block_tokens,
+        )
+
+    @staticmethod
+    def _groups(registry: Registry, layers: Sequence[Registered]) -> tuple[Group, ...]:
+        return group_layers(
+            layers,
+            hybrid=not registry.settings["disable_hybrid_kv_cache_manager"],
+            block_outermost=registry.block_outermost,
+            version=registry.version,
         )
 
     def ranks(self, *, model: ModelSpec, parallel: Parallelism, settings: Settings) -> Ranks:
@@ -158,7 +229,7 @@ class Vllm(Engine):
         drafts: bool,
     ) -> tuple[WeightItem, ...]:
         """Return rotary tables, what kernels and latent attention add, and torch's rounding."""
-        version = defaults.version_tuple(settings.version)
+        version = changes.version_tuple(settings.version)
         return loading.Loading(
             model=model,
             layers=layers,
@@ -184,17 +255,22 @@ class Vllm(Engine):
         ranks: Ranks,
         settings: Settings,
         adapters: Sequence["Adapter"],
-    ) -> WeightItem:
-        """Return max_loras slots of max_lora_rank.
+    ) -> WeightItem | None:
+        """Return max_loras slots of max_lora_rank; None where there are neither adapters nor enable_lora.
 
         Raises:
             SettingError: vLLM loads no such adapter, or its rank is beyond what it, or the given max_lora_rank, takes.
 
         """
+        if not adapters and not settings["enable_lora"]:
+            return None
+        if not changes.applies("v1", changes.version_tuple(settings.version)):
+            # V0 makes its slots after it has measured what loading took, and before the profile run: they are not charged.
+            return slots.slots_item(model, layers, ranks, slots=0, rank=0)
         slots.check(adapters)
         needed = [adapter.rank or 0 for adapter in adapters]
         rank = settings["max_lora_rank"] or slots.smallest_rank(needed)
-        if rank is None or max(needed) > rank:
+        if rank is None or max(needed, default=0) > rank:
             raise SettingError(
                 f"vLLM refuses an adapter of rank {max(needed)}: max_lora_rank is at most {rank or slots.RANKS[-1]}.",
                 hint=f"max_lora_rank takes {', '.join(map(str, slots.RANKS))}.",
@@ -202,16 +278,24 @@ class Vllm(Engine):
         return slots.slots_item(model, layers, ranks, slots=settings["max_loras"], rank=rank)
 
     def relief(self, settings: Settings, requests: int) -> Iterator[tuple[str, Any]]:
-        """Yield a batch that holds the requests, a smaller one, a larger fraction of the GPU, no CUDA graphs."""
-        seqs = settings["max_num_seqs"]
+        """Yield a batch that holds the requests, a smaller one, another fraction of the GPU, no CUDA graphs."""
+        seqs, fraction = settings["max_num_seqs"], settings["gpu_memory_utilization"]
         if seqs < requests:
             yield "max_num_seqs", requests
         if seqs > (few := max(64, requests)):
             yield "max_num_seqs", few
-        if settings["gpu_memory_utilization"] < 0.95:
+        if settings["gpu_memory_used"]:
+            # Beside others less may be asked for, in twentieths.
+            yield from (("gpu_memory_utilization", step / 20) for step in range(math.ceil(fraction * 20) - 1, 0, -1))
+        elif fraction < 0.95:
             yield "gpu_memory_utilization", 0.95
         if not settings["enforce_eager"]:
             yield "enforce_eager", True
+
+    def history(self) -> Iterator[tuple[str, str, str]]:
+        """Yield the dated entries of `changes`, oldest release first."""
+        for change in sorted(changes.CHANGES, key=lambda change: change.since):
+            yield ".".join(map(str, change.since)), change.what, change.source
 
     def refuses(self, model: ModelSpec, context: int) -> str | None:
         """Refuse lengths beyond the model's own maximum (config/model.py _get_and_verify_max_len)."""
@@ -223,6 +307,12 @@ class Vllm(Engine):
             "(VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 overrules that)."
         )
 
+    def budget_grows_to(
+        self, *, model: ModelSpec, parallel: Parallelism, settings: Settings, gpu: GpuSpec
+    ) -> int | None:
+        """Return the length up to which the profile run grows with max_model_len."""
+        return grows_to(model, on_v0=_on_v0(model, settings, gpu, parallel))
+
     def budget(
         self,
         *,
@@ -231,30 +321,106 @@ class Vllm(Engine):
         parallel: Parallelism,
         settings: Settings,
         gpu: GpuSpec,
-        context: int,  # noqa: ARG002
+        context: int,
     ) -> MemoryBudget:
-        """Return the fraction, less weights and allowances."""
-        return vllm_budget.budget(
+        """Return the fraction, less weights, the profile run's peak, graphs and the runtime."""
+        release = changes.version_tuple(settings.version)
+        return Division(
             model=model,
             stage=stage,
+            ranks=self.ranks(model=model, parallel=parallel, settings=settings),
             parallel=parallel,
             settings=settings,
             gpu=gpu,
-            version=defaults.version_tuple(settings.version),
-        )
+            version=release,
+            context=context,
+            on_v0=_on_v0(model, settings, gpu, parallel),
+        ).budget()
 
 
-def _defaults(version: str, model: ModelSpec, gpu: GpuSpec | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults that depend on version, model or GPU."""
-    tokens, seqs = defaults.batch_defaults(gpu)
-    tokens = max(tokens, defaults.largest_item(model))
+def _defaults(
+    version: str, model: ModelSpec, gpu: GpuSpec | None, given: Mapping[str, Any], *, on_v0: bool
+) -> dict[str, Any]:
+    """Return the defaults that depend on version, model, GPU or use."""
+    release = changes.version_tuple(version)
+    if on_v0:
+        tokens, seqs = defaults.v0_batch_defaults(model)
+    else:
+        tokens, seqs = defaults.batch_defaults(gpu, release, serves=given.get("usage", "serve") == "serve")
+    tokens = max(tokens, defaults.largest_item(model, release))
+    if changes.applies("seqs_up_to_tokens", release):
+        # A batch has at most as many requests as tokens (engine/arg_utils.py).
+        seqs = min(seqs, given.get("max_num_batched_tokens", tokens))
     return {
         "gpu_memory_utilization": defaults.memory_fraction(version),
-        # A batch has at most as many requests as tokens (engine/arg_utils.py).
-        "max_num_seqs": min(seqs, given.get("max_num_batched_tokens", tokens)),
+        "max_num_seqs": seqs,
         "max_num_batched_tokens": tokens,
-        "enable_prefix_caching": defaults.prefix_caching(model),
+        "enable_prefix_caching": not on_v0 and defaults.prefix_caching(model, release),
+        "disable_hybrid_kv_cache_manager": defaults.promotes_windows(
+            model, release, refusals.connector(given.get("kv_transfer_config", ""))
+        ),
     }
+
+
+def _why_v0(forced: bool | None, model: ModelSpec, version: changes.Version, **what: Any) -> str | None:
+    """Return why the V0 engine runs: VLLM_USE_V1 decides where it is set and both engines are there."""
+    if forced is None or changes.applies("v1_only", version):
+        return v0.why_v0(model, version, **what)
+    return None if forced else "VLLM_USE_V1=0 asks for it"
+
+
+def _model_dtype(model: ModelSpec, asked: str) -> Dtype:
+    """Return the format of what is not quantised; `auto` loads float32 checkpoints in 16 bits (config/model.py)."""
+    if asked != "auto":
+        return find_dtype({"half": "float16", "float": "float32"}.get(asked, asked))
+    dtype = find_dtype(model.dtype)
+    return find_dtype("bfloat16") if dtype.name == "float32" else dtype
+
+
+def _on_v0(model: ModelSpec, settings: Settings, gpu: GpuSpec | None, parallel: Parallelism) -> bool:
+    """Whether the V0 engine runs."""
+    why = _why_v0(
+        settings["use_v1"],
+        model,
+        changes.version_tuple(settings.version),
+        gpu=gpu,
+        kv_dtype=settings.kv_dtype,
+        model_dtype=settings.model_dtype,
+        parallel=parallel,
+    )
+    return why is not None
+
+
+def _device(gpu: GpuSpec | None, version: changes.Version) -> Device:
+    """Return what kernels are chosen by; an H100 where no GPU is named."""
+    vendor = gpu.vendor if gpu is not None and gpu.vendor in ("AMD", "Intel") else "NVIDIA"
+    generation = defaults.generation(gpu)
+    if gpu is not None and vendor == "AMD":
+        generation = INSTINCT if gpu.architecture.upper().startswith("CDNA") else (0, 0)
+    return Device(vendor=vendor, generation=generation, version=version)
+
+
+def _draft_tokens(settings: Settings, model: ModelSpec) -> int:
+    """Return the draft tokens of a step: given, else one for each next-token layer (n_predict), or one; 0 without a draft."""
+    given = settings["num_speculative_tokens"]
+    if given is not None:
+        return int(given)
+    if model.speculates is None:
+        return 0
+    return max(len(model.draft_layers), 1) if model.speculates == "mtp" else 1
+
+
+def _reads_ahead(model: ModelSpec, version: changes.Version, drafts: int) -> bool:
+    """Whether several next-token modules read ahead of each other (config/speculative.py use_multi_module_mtp)."""
+    several = model.speculates == "mtp" and min(len(model.draft_layers), drafts) > 1
+    return several and changes.applies("module_lookahead", version)
+
+
+def _encoder_tokens(model: ModelSpec, settings: Settings, version: changes.Version) -> int:
+    """Return the positions that cross-attention reserves: a batch's, before that the encoder's longest input."""
+    if changes.applies("cross_by_batch", version):
+        return int(settings["max_num_batched_tokens"])
+    return int(settings["encoder_tokens"] or model.encoder_tokens or settings["max_num_batched_tokens"])
 
 
 # Families that take fp8 where no format is given: on Blackwell (model_executor/models/config.py), or always, and then in
@@ -263,11 +429,11 @@ _FP8_ON_BLACKWELL = ("glm_moe_dsa", "glm5_next")
 _FP8_ONLY = ("deepseek_v4", "deepseek_ref")
 
 
-def _kv_dtype(asked: str, model: ModelSpec, model_dtype: Dtype, gpu: GpuSpec | None) -> Dtype:
+def _kv_dtype(asked: str, model: ModelSpec, model_dtype: Dtype, gpu: GpuSpec | None, version: changes.Version) -> Dtype:
     """Return the cache's format."""
     dtype = model_dtype if asked == "auto" else find_dtype(asked)
     if asked == "auto" and model.model_type in _FP8_ON_BLACKWELL and defaults.generation(gpu)[0] == 10:
-        dtype = find_dtype("fp8_e4m3")
+        dtype = find_dtype("fp8_e4m3") if changes.applies("glm_fp8_on_blackwell", version) else dtype
     if model.model_type in _FP8_ONLY:
         if asked != "auto" and not dtype.name.startswith("fp8"):
             raise SettingError(
@@ -275,11 +441,12 @@ def _kv_dtype(asked: str, model: ModelSpec, model_dtype: Dtype, gpu: GpuSpec | N
                 hint="Use --kv-dtype fp8 or auto.",
             )
         return find_dtype("fp8_ds_mla")
-    refusals.check_kv_dtype(dtype)
+    if dtype != model_dtype:
+        refusals.check_kv_dtype(dtype)
     return model_dtype if ignores_kv_dtype(model) else dtype
 
 
-def _notes(version: str, gpu: GpuSpec | None, model: ModelSpec, parallel: Parallelism) -> list[Note]:
+def _notes(version: str, gpu: GpuSpec | None, model: ModelSpec, parallel: Parallelism, on_v0: str | None) -> list[Note]:
     notes = []
     if parallel.data > 1 and model.moe is not None:
         ranks = parallel.tensor * parallel.data
@@ -289,13 +456,38 @@ def _notes(version: str, gpu: GpuSpec | None, model: ModelSpec, parallel: Parall
                 "vLLM 0.33 fused_moe/config.py FusedMoEParallelConfig.make",
             )
         )
-    if gpu is not None:
-        notes.append(Note("First budget: allowances from published logs, not yet vLLM's own profile run", "kvplan 0.1"))
-    if defaults.version_tuple(version)[:2] != defaults.RULES:
-        rules = ".".join(map(str, defaults.RULES))
+    notes += _version_notes(version)
+    if on_v0 is not None:
+        notes.append(Note(f"The V0 engine is planned: {on_v0}", "vLLM engine/arg_utils.py _is_v1_supported_oracle"))
+        if any(cache.kind == "recurrent_state" for cache, _ in model.caches):
+            notes.append(
+                Note(
+                    "V0 keeps recurrent states outside the cache; they are not counted",
+                    "vLLM 0.8 model_executor/models",
+                )
+            )
+    vendor = gpu.vendor if gpu is not None else "unknown"
+    if vendor == "AMD" and any(isinstance(cache, MLA) for cache, _ in model.caches):
         notes.append(
-            Note(f"Allocator rules of vLLM {rules} used for {version}", f"vLLM {rules} v1/core/kv_cache_planning.py")
+            Note(
+                "Triton's kernel for latents on AMD; AITER's (VLLM_ROCM_USE_AITER=1) is not planned",
+                "vLLM platforms/rocm.py",
+            )
         )
-    if gpu is not None and gpu.vendor not in ("NVIDIA", "unknown"):
-        notes.append(Note(f"Block sizes of NVIDIA kernels used for {gpu.vendor}", "vLLM 0.33 platforms/cuda.py"))
+    if vendor not in ("NVIDIA", "AMD", "Intel", "unknown"):
+        notes.append(Note(f"Block sizes of NVIDIA kernels used for {vendor}", "vLLM platforms/cuda.py"))
     return notes
+
+
+def _version_notes(version: str) -> list[Note]:
+    """Say where a version has no rules of its own here."""
+    release = changes.version_tuple(version)
+    if release < changes.OLDEST:
+        text = f"Versions before 0.8 are planned as V0 was in 0.8, {version} included"
+    elif release[:2] > changes.NEWEST:
+        text = f"vLLM {version} is newer than the rules known here: those of 0.33 are used"
+    elif "dev" in version or "rc" in version:
+        text = f"A build on the way is planned as the release before it: {version}"
+    else:
+        return []
+    return [Note(text, "kvplan engines vllm --changes")]

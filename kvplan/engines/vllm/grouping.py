@@ -1,15 +1,17 @@
 """How vLLM turns layer specs into KV cache groups that share one pool of equal blocks.
 
-Layers are grouped over the whole model; a pipeline stage then holds its part of each group.
-Source: vLLM 0.33 v1/core/kv_cache_planning.py: get_kv_cache_groups, unify_hybrid_kv_cache_specs,
-unify_kv_cache_spec_page_size, _get_kv_cache_groups_uniform_page_size, _project_kv_cache_groups_to_worker.
+From 0.11 on layers are grouped over the whole model; a pipeline stage then holds its part of each group.
+Source: vLLM 0.33 v1/core/kv_cache_planning.py (before: v1/core/kv_cache_utils.py): get_kv_cache_groups,
+unify_hybrid_kv_cache_specs, unify_kv_cache_spec_page_size, _get_kv_cache_groups_uniform_page_size,
+_project_kv_cache_groups_to_worker. What differs between releases stands in `changes`.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from math import lcm
 
-from kvplan.engines.vllm.packing import pack
+from kvplan.engines.vllm.changes import Version, applies
+from kvplan.engines.vllm.packing import pack, tuple_groups
 from kvplan.engines.vllm.specs import LayerSpec
 from kvplan.errors import SettingError, UnsupportedArchitectureError
 from kvplan.units import ceil_div, round_up
@@ -26,16 +28,25 @@ class Group:
         members: the layers on one rank. A group of equal layers has its spec in `leaders` even where the rank holds none.
         leaders: the distinct specs; a request takes as many blocks as the one that needs most.
         packed: whether the layers' pages lie side by side in each block, not each layer's blocks in a row.
+        fixed_bytes: the bytes of a block, where they are not those of its layers (DeepSeek V4 before 0.27).
 
     """
 
     members: tuple[Registered, ...]
     leaders: tuple[LayerSpec, ...]
     packed: bool = False
+    fixed_bytes: int | None = None
+
+    @property
+    def page_bytes(self) -> int:
+        """One page of each of its layers."""
+        return sum(spec.page_bytes for _, spec in self.members)
 
     @property
     def bytes_per_block(self) -> int:
         """One page of each of its layers, rounded to what its kernel asks for where each layer's blocks lie in a row."""
+        if self.fixed_bytes is not None:
+            return self.fixed_bytes
         if self.packed:
             return sum(spec.page_bytes for _, spec in self.members)
         return sum(round_up(spec.page_bytes, spec.stride_bytes) for _, spec in self.members)
@@ -60,17 +71,20 @@ def pool_bytes_per_block(groups: Sequence[Group]) -> int:
     return round_up(largest, lcm(*strides))
 
 
-def group_layers(layers: Sequence[Registered], *, hybrid: bool, block_outermost: bool) -> tuple[Group, ...]:
+def group_layers(
+    layers: Sequence[Registered], *, hybrid: bool, block_outermost: bool, version: Version
+) -> tuple[Group, ...]:
     """Return the groups, in vLLM's order; none for a model without caches.
 
     Args:
         layers: in the order of the model.
         hybrid: whether the hybrid manager is on; off, windows are paged for every position.
         block_outermost: whether a block holds the pages of all layers side by side, so that pages may differ.
+        version: of vLLM.
 
     Raises:
         SettingError: the hybrid manager is off and the layers are of more than one kind all the same.
-        UnsupportedArchitectureError: page sizes that vLLM cannot make equal.
+        UnsupportedArchitectureError: page sizes that this version cannot make equal.
 
     """
     if not layers:
@@ -78,11 +92,35 @@ def group_layers(layers: Sequence[Registered], *, hybrid: bool, block_outermost:
     if not hybrid:
         layers = promote(layers)
     specs = [spec for _, spec in layers]
-    if mergeable(specs) or uniform(specs):
+    if mergeable(specs) or (applies("uniform_types", version) and uniform(specs)):
         return (group_of_layers(layers, packed=block_outermost),)
     if block_outermost and len({spec.page_bytes for spec in specs}) > 1:
-        return tuple(group_of_layers(members, packed=True) for members in pack(layers, uniform))
-    return equal_groups(unify_pages(layers))
+        if applies("packed_groups", version):
+            return tuple(group_of_layers(members, packed=True) for members in pack(layers, uniform))
+        groups, size = tuple_groups(layers, version)
+        return tuple(replace(group_of_layers(members, packed=True), fixed_bytes=size) for members in groups)
+    try:
+        layers = unify_pages(layers, version)
+    except UnsupportedArchitectureError:
+        if (full := _in_full(layers, version)) is None:
+            raise
+        return (group_of_layers(full),)
+    return equal_groups(layers, version)
+
+
+def _in_full(layers: Sequence[Registered], version: Version) -> Sequence[Registered] | None:
+    """Return windows beside latents as full attention, where their pages cannot be made equal; None where that is no way.
+
+    Source: _try_get_full_allocation_fallback_groups.
+    """
+    kinds = {spec.kind for _, spec in layers}
+    if not applies("latents_with_windows", version) or not kinds <= {"mla", "full", "sliding"} or "mla" not in kinds:
+        return None
+    try:
+        full = promote(layers)
+    except SettingError:
+        return None
+    return full if uniform([spec for _, spec in full]) else None
 
 
 def mergeable(specs: Sequence[LayerSpec]) -> bool:
@@ -151,35 +189,37 @@ def _as_full(spec: LayerSpec, block: int | None) -> LayerSpec:
     )
 
 
-def unify_pages(layers: Sequence[Registered]) -> Sequence[Registered]:
+def unify_pages(layers: Sequence[Registered], version: Version) -> Sequence[Registered]:
     """Return the layers with equal pages: smaller ones that divide the largest get longer blocks, others are padded.
 
     Raises:
-        UnsupportedArchitectureError: latents whose page does not divide the largest.
+        UnsupportedArchitectureError: pages that this version does not make equal; latents' never are padded.
 
     """
     largest = max(spec.page_bytes for _, spec in layers)
     known: dict[LayerSpec, LayerSpec] = {}
     for _, spec in layers:
         if spec not in known:
-            known[spec] = _with_page(spec, largest)
+            known[spec] = _with_page(spec, largest, version)
     return [(index, known[spec]) for index, spec in layers]
 
 
-def _with_page(spec: LayerSpec, page: int) -> LayerSpec:
+def _with_page(spec: LayerSpec, page: int, version: Version) -> LayerSpec:
     if spec.page_bytes == page:
         return spec
-    if spec.kind != "mamba" and page % spec.page_bytes == 0:
+    divides = page % spec.page_bytes == 0 and applies("pages_unified", version)
+    if divides and (spec.kind != "mamba" or not applies("states_padded", version)):
         return spec.with_block(spec.block_tokens * (page // spec.page_bytes))
-    if spec.paddable:
+    if applies("states_padded" if spec.kind == "mamba" else "pages_padded", version) and spec.paddable:
         return spec.padded(page)
     raise UnsupportedArchitectureError(
-        f"vLLM cannot make the pages of {spec.cache.kind} ({spec.page_bytes:,} B) equal to {page:,} B.",
-        hint="Choose another --kv-dtype, or plan with --engine textbook.",
+        f"vLLM {'.'.join(map(str, version))} cannot make the pages of {spec.cache.kind} ({spec.page_bytes:,} B) equal to "
+        f"{page:,} B.",
+        hint="Choose another --kv-dtype or a newer version, or plan with --engine textbook.",
     )
 
 
-def equal_groups(layers: Sequence[Registered]) -> tuple[Group, ...]:
+def equal_groups(layers: Sequence[Registered], version: Version) -> tuple[Group, ...]:
     """Return groups of equally many layers each, those of one kind dealt round.
 
     The smallest kind sets the size, the largest where it is less than half as large again. A kind that does not divide
@@ -190,16 +230,27 @@ def equal_groups(layers: Sequence[Registered]) -> tuple[Group, ...]:
     for layer in layers:
         by_spec.setdefault(layer[1], []).append(layer)
     for spec, members in by_spec.items():
-        for bucket in buckets:
+        for bucket in buckets if applies("kinds_merged", version) else ():
             if mergeable([*dict.fromkeys(known for _, known in bucket), spec]):
                 bucket.extend(members)
                 break
         else:
             buckets.append(list(members))
     sizes = [len(bucket) for bucket in buckets]
-    size = max(sizes) if max(sizes) < 1.5 * min(sizes) else min(sizes)
+    size = max(sizes) if max(sizes) < _tolerance(version) * min(sizes) else min(sizes)
     groups = []
     for bucket in buckets:
         parts = ceil_div(len(bucket), size)
-        groups += [group_of_layers(bucket[part::parts]) for part in range(parts)]
+        dealt = applies("groups_over_stages", version)
+        groups += [
+            group_of_layers(bucket[part::parts] if dealt else bucket[part * size : (part + 1) * size])
+            for part in range(parts)
+        ]
     return tuple(groups)
+
+
+def _tolerance(version: Version) -> float:
+    """Return how many times the smallest kind the largest may be to set the size of groups."""
+    if applies("group_size_by_half", version):
+        return 1.5
+    return 1.25 if applies("group_size_by_quarter", version) else 1.0

@@ -17,6 +17,9 @@ _FINEST_GROUP = 32
 _NVIDIA = "NVIDIA"
 # FlashInfer's TRT-LLM kernels on B200 take widths of whole 128s.
 _BLACKWELL, _BLACKWELL_WIDTH = 10, 128
+# VLLM_ROCM_MOE_PADDING (fused_moe/unquantized_fused_moe_method.py _maybe_pad_weight, from 0.6 on): rows of 16-bit experts whose
+# stride is a multiple of 512 B lie 256 B further apart.
+_ROCM_STRIDE, _ROCM_PADDING = 512 // 2, 256 // 2
 # min_moe_intermediate_per_partition, where ranks split each expert.
 _NARROWEST = {"kimi_linear": 256, "kimi_k3": 256}
 # Marlin (Ampere, Ada, RTX Blackwell) and TRT-LLM (B200); ROCm's kernels; Intel's.
@@ -104,14 +107,20 @@ def _finer_scales(part: Part, form: WeightFormat) -> int:
 
 
 def _widened(part: Part, kernels: Kernels) -> tuple[int, int]:
-    """Return rows and columns of a 16-bit expert's linear: its width on a rank is rounded up on B200, at least 256 for Kimi."""
+    """Return rows and columns of a 16-bit expert's linear: its width on a rank is rounded up on B200, at least 256 for Kimi.
+
+    On ROCm rows are padded.
+    """
     rows, columns = part.shape
     width = columns if _is_last(part) else rows
     if kernels.model_type in _NARROWEST and kernels.splits_experts:
         width = max(width, _NARROWEST[kernels.model_type])
     if kernels.vendor == _NVIDIA and kernels.generation[0] == _BLACKWELL:
         width = round_up(width, _BLACKWELL_WIDTH)
-    return (rows, width) if _is_last(part) else (width, columns)
+    rows, columns = (rows, width) if _is_last(part) else (width, columns)
+    if kernels.vendor == "AMD" and columns % _ROCM_STRIDE == 0:
+        columns += _ROCM_PADDING
+    return rows, columns
 
 
 def _is_last(part: Part) -> bool:

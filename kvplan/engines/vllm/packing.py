@@ -1,12 +1,16 @@
 """Groups whose pages differ, packed side by side in one block (DeepSeek V4).
 
-Source: vLLM 0.33 v1/core/kv_cache_planning.py _get_packed_kv_cache_groups, _approximate_gcd.
+Source: vLLM 0.33 v1/core/kv_cache_planning.py _get_packed_kv_cache_groups, _approximate_gcd; 0.20 to 0.28
+v1/core/kv_cache_utils.py group_and_unify_kv_cache_specs, _get_kv_cache_groups_uniform_groups.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kvplan.engines.vllm.changes import Version, applies
 from kvplan.engines.vllm.specs import LayerSpec
+from kvplan.errors import UnsupportedArchitectureError
 from kvplan.units import ceil_div
 
 Registered = tuple[int, LayerSpec]
@@ -93,3 +97,60 @@ def approximate_gcd(values: Sequence[int], *, at_least: int) -> int:
         range(max(1, at_least), largest + 1),
         key=lambda d: (sum(-value % d for value in values), -d),
     )
+
+
+def tuple_groups(layers: Sequence[Registered], version: Version) -> tuple[list[list[Registered]], int | None]:
+    """Return the groups of DeepSeek V4 from 0.20 to 0.28, and the bytes of a block where groups do not decide them.
+
+    The latents make the first group. Windows are grouped by block and window and dealt out so that no group has more layers
+    of a size than the latents' most frequent one. Up to 0.22 a block has one page of each of the latents' sizes for each of
+    these layers, up to 0.26 as many of each size as some group needs; windows' pages are padded to the latents' sizes.
+
+    Raises:
+        UnsupportedArchitectureError: this version has no such model.
+
+    """
+    if not applies("v4_tuples", version):
+        raise UnsupportedArchitectureError(
+            f"vLLM {'.'.join(map(str, version))} cannot serve latents beside windows of latents.",
+            hint="DeepSeek V4 came with 0.20: vllm@0.20.",
+        )
+    latents = [layer for layer in layers if layer[1].kind == "mla"]
+    windows: dict[tuple[int, int | None], list[Registered]] = {}
+    for layer in layers:
+        if layer[1].kind == "sliding_mla":
+            windows.setdefault((layer[1].block_tokens, layer[1].window), []).append(layer)
+    if not latents or len(latents) + sum(map(len, windows.values())) != len(layers):
+        raise UnsupportedArchitectureError(
+            f"How vLLM {'.'.join(map(str, version))} groups these layers is not built.", hint="Plan with vllm@0.33."
+        )
+    sizes = {spec.page_bytes for _, spec in latents}
+    rows = approximate_gcd([_rows(members) for members in (latents, *windows.values())], at_least=_rows(latents))
+    groups = [latents]
+    for members in windows.values():
+        if not applies("v4_dense", version):
+            members = [(index, _padded(spec, sizes)) for index, spec in members]  # noqa: PLW2901  the same layers, padded
+        by_size: dict[int, list[Registered]] = {}
+        for member in members:
+            by_size.setdefault(member[1].page_bytes, []).append(member)
+        parts = ceil_div(max(map(len, by_size.values())), rows)
+        tuples = list(zip(*by_size.values(), strict=True))
+        groups += [[member for row in tuples[part::parts] for member in row] for part in range(parts)]
+    if applies("v4_dense", version):
+        return groups, None
+    if applies("v4_slots", version):
+        slots: Counter[int] = Counter()
+        for group in groups:
+            slots |= Counter(spec.page_bytes for _, spec in group)
+        return groups, sum(size * count for size, count in slots.items())
+    return groups, sum(sizes) * max(_rows(group) for group in groups)
+
+
+def _rows(members: Sequence[Registered]) -> int:
+    """Return the layers of the most frequent page size."""
+    return max(Counter(spec.page_bytes for _, spec in members).values())
+
+
+def _padded(spec: LayerSpec, sizes: set[int]) -> LayerSpec:
+    fitting = [size for size in sizes if size >= spec.page_bytes]
+    return spec.padded(min(fitting)) if fitting and min(fitting) > spec.page_bytes else spec

@@ -1,5 +1,6 @@
 """Settings that vLLM refuses at start-up, with its reasons."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ _COUNTS = (
     "block_size",
     "num_gpu_blocks_override",
     "decode_context_parallel_size",
+    "num_speculative_tokens",
 )
 
 
@@ -64,6 +66,27 @@ def check_vendor(gpu: GpuSpec | None) -> None:
             f"vLLM does not run on {gpu.name}: it has no platform for Apple's GPUs.",
             hint="Plan with --engine transformers or --engine textbook.",
         )
+
+
+def connector(text: str) -> str:
+    """Return the KV connector's name from `kv_transfer_config`: the name itself, or vLLM's JSON with `kv_connector`.
+
+    Raises:
+        SettingError: JSON without a connector.
+
+    """
+    if not text.lstrip().startswith("{"):
+        return text.strip()
+    try:
+        name = json.loads(text).get("kv_connector")
+    except ValueError:
+        name = None
+    if not isinstance(name, str) or not name:
+        raise SettingError(
+            f"kv_transfer_config is {text[:60]!r}; a connector's name or JSON with 'kv_connector' was expected.",
+            hint='For example {"kv_connector": "NixlConnector", "kv_role": "kv_both"}.',
+        )
+    return name
 
 
 def attention_heads(model: ModelSpec) -> list[int]:

@@ -1,6 +1,7 @@
 """From a model's layers to the specs that vLLM registers for them on one rank.
 
-Source: vLLM 0.33 v1/worker/gpu/attn_utils.py get_kv_cache_spec; model_executor/layers/attention/*.py (each kind of layer).
+Source: vLLM 0.33 v1/worker/gpu/attn_utils.py get_kv_cache_spec (before: v1/worker/gpu_model_runner.py);
+model_executor/layers/attention/*.py (each kind of layer).
 """
 
 from dataclasses import dataclass, replace
@@ -20,16 +21,19 @@ from kvplan.caches.compressed import CompressorState
 from kvplan.dtypes import Dtype, find_dtype
 from kvplan.engines.base import Settings
 from kvplan.engines.vllm import compressed, states
+from kvplan.engines.vllm.changes import Version, applies
 from kvplan.engines.vllm.defaults import BLOCK_TOKENS
-from kvplan.engines.vllm.departures import check_established, registered
+from kvplan.engines.vllm.departures import SINKS, check_established, registered
 from kvplan.engines.vllm.grouping import Registered
 from kvplan.engines.vllm.kernels import (
+    Device,
     Heads,
     Kernel,
     attention_kernel,
     block_sparse_kernel,
     for_block,
     latent_kernel,
+    named_kernel,
     sparse_kernel,
 )
 from kvplan.engines.vllm.refusals import check_kv_heads
@@ -45,14 +49,23 @@ class Registry:
         model: whose layers they are.
         settings: the engine's.
         tensor: tensor-parallel size.
-        generation: compute capability.
+        device: GPU and version that kernels are chosen by.
+        drafts: draft tokens of a step.
+        plain_dtype: whether the cache's format was left to vLLM.
 
     """
 
     model: ModelSpec
     settings: Settings
     tensor: int
-    generation: tuple[int, int]
+    device: Device
+    drafts: int = 0
+    plain_dtype: bool = False
+
+    @property
+    def version(self) -> Version:
+        """The release whose rules are followed."""
+        return self.device.version
 
     @cached_property
     def layers(self) -> tuple[Registered, ...]:
@@ -93,8 +106,10 @@ class Registry:
         return states.kept_state(
             cache.shard(self.tensor),
             self.model,
-            self.settings["mamba_cache_dtype"],
-            self.settings["mamba_ssm_cache_dtype"],
+            cache_dtype=self.settings["mamba_cache_dtype"],
+            ssm_dtype=self.settings["mamba_ssm_cache_dtype"],
+            version=self.version,
+            drafts=self.drafts,
         )
 
     @cached_property
@@ -129,13 +144,20 @@ class Registry:
     def _kernel(self) -> Kernel:
         """The kernel that decides the block size, or reads the one that is given."""
         asked = self.settings["block_size"]
-        if asked is None or self._v4:
+        if asked is None or self._v4 or self._platform_decides:
             return self._preferred_kernel
         return for_block(self._preferred_kernel, asked, latent=bool(self._latents) and not self._indexes)
+
+    @property
+    def _platform_decides(self) -> bool:
+        """Whether the platform overrules a block size that its kernel of latents does not read (0.8 to 0.17)."""
+        return bool(self._latents) and not self.device.has("blocks_by_kernel")
 
     @cached_property
     def _preferred_kernel(self) -> Kernel:
         fp8 = self.settings.kv_dtype.name.startswith("fp8")
+        if (asked := self.settings["attention_backend"]) != "auto":
+            return named_kernel(asked, self.device, fp8=fp8)
         if self._latents:
             first = self._latents[0]
             heads = Heads(
@@ -143,28 +165,54 @@ class Registry:
                 nope=max(first.expanded_key_dim - first.rope_dim, 0),
                 queries=-(-first.heads // self.tensor),
             )
-            choose = sparse_kernel if self._indexes else latent_kernel
-            return choose(self.generation, heads, fp8=fp8)
+            if self._indexes:
+                return sparse_kernel(self.device, heads, fp8=fp8, auto=self.plain_dtype)
+            return latent_kernel(self.device, heads, fp8=fp8)
         if self._indexes:
             return block_sparse_kernel()
-        width = max((cache.key_dim for cache in self._kinds if isinstance(cache, FullAttention)), default=0)
-        return attention_kernel(self.generation, width=width, fp8=fp8)
+        sinks = self.model.model_type in SINKS
+        return attention_kernel(self.device, width=self._widest_head, fp8=fp8, sinks=sinks)
+
+    @cached_property
+    def _widest_head(self) -> int:
+        return max((cache.key_dim for cache in self._kinds if isinstance(cache, FullAttention)), default=0)
 
     @cached_property
     def _preferred(self) -> int:
         """The block size before hybrids are aligned: given, else what the kernels prefer."""
         if self._v4:
             return compressed.V4_BLOCK
-        if self.settings["block_size"]:
-            return int(self.settings["block_size"])
+        asked = self.settings["block_size"]
+        if asked and not (self._platform_decides and asked % self._kernel.block_tokens):
+            return int(asked)
         if self._pooled:
             return max(compressed.pooled_block(self._kernel, index.ratio) for index in self._indexes)
         return self._kernel.block_tokens
 
     @cached_property
+    def _mode(self) -> str:
+        """Which states prefix caching keeps."""
+        return states.cache_mode(
+            self.model,
+            asked=self.settings["mamba_cache_mode"],
+            caching=self.settings["enable_prefix_caching"],
+            version=self.version,
+            drafts=self.drafts,
+        )
+
+    def _grid(self, state: RecurrentState) -> int | None:
+        return states.checkpoint_tokens(
+            state,
+            self.model,
+            generation=self.device.generation if self.device.vendor == "NVIDIA" else (0, 0),
+            version=self.version,
+            gdn_prefill=self.settings["gdn_prefill_backend"],
+        )
+
+    @cached_property
     def _exports(self) -> int | None:
         """The grid of positions at which states are exported; None unless every recurrent layer exports them."""
-        grids = [states.checkpoint_tokens(state, self.model, self.generation) for state in self._states]
+        grids = [self._grid(state) for state in self._states]
         known = [grid for grid in grids if grid is not None]
         return max(known) if known and len(known) == len(grids) else None
 
@@ -177,15 +225,25 @@ class Registry:
         if not self._states:
             return self._preferred, None
         delta_nets = all(state.style == "gated_delta_net" for state in self._states)
-        caching = self.settings["enable_prefix_caching"]
-        return states.align_to_states(
-            self._preferred,
-            state_bytes=max(state.fixed_bytes(self.settings.model_dtype) for state in self._states),
-            token_bytes=max(cache.token_bytes(self._dtype(cache)) for cache in attention),
-            step=self._preferred if self._pooled else self._kernel.step,
+        by_kernel = applies("hybrids_by_kernel", self.version)
+        given = int(self.settings["block_size"] or BLOCK_TOKENS)
+        align = states.block_grid(
+            version=self.version,
+            block=self._preferred,
+            step=self._kernel.step,
             latent=bool(self._latents),
+            head_dim=self._widest_head,
+            generation=self.device.generation,
             # Only delta nets declare their grid to the platform (get_prefill_checkpoint_alignment).
-            grid=(self._exports or 1) if caching and delta_nets else 1,
+            grid=(self._exports or 1) if self._mode == "align" and delta_nets else 1,
+            chunk=states.kernel_chunk(self.model) if self._mode == "all" else None,
+        )
+        return states.align_to_states(
+            self._preferred if by_kernel else given,
+            state_bytes=max(state.fixed_bytes(self.settings.model_dtype) for state in self._states),
+            token_bytes=max(self._token_bytes(cache, self._dtype(cache)) for cache in attention),
+            step=(self._preferred if self._pooled else self._kernel.step) if by_kernel else 1,
+            align=align,
         )
 
     # -- specs -------------------------------------------------------------------------------------------------------
@@ -199,31 +257,40 @@ class Registry:
             return find_dtype("fp8_ds_mla")
         return self.settings.kv_dtype
 
+    def _token_bytes(self, cache: LayerCache, dtype: Dtype) -> int:
+        """Return the bytes of one position; values were once counted as wide as keys."""
+        if isinstance(cache, FullAttention) and cache.value_dim != cache.key_dim:
+            key = "window_value_width" if isinstance(cache, SlidingWindow) else "value_width"
+            if not applies(key, self.version):
+                cache = replace(cache, value_dim=cache.key_dim)
+        return cache.token_bytes(dtype)
+
     def _spec(self, cache: LayerCache) -> LayerSpec:
         """Return the spec of one cache."""
+        strides = applies("strides", self.version)
         if isinstance(cache, RecurrentState):
             return self._state_spec(cache)
         if self._v4:
-            return compressed.v4_spec(cache)
+            return _laid(compressed.v4_spec(cache), strides=strides)
         if self._pooled and isinstance(cache, SparseIndex | CompressorState):
-            return compressed.pooled_spec(cache, block_tokens=self.block_tokens)
+            return _laid(compressed.pooled_spec(cache, block_tokens=self.block_tokens), strides=strides)
         dtype = self._dtype(cache)
         spec = LayerSpec(
             cache=cache,
             dtype=dtype,
             kind="full",
             block_tokens=self.block_tokens,
-            content_bytes=cache.token_bytes(dtype),
-            kernel_block=self._kernel.fixed,
-            row_aligned=self._kernel.rows and isinstance(cache, MLA),
+            content_bytes=self._token_bytes(cache, dtype),
+            kernel_block=self._kernel.fixed if strides else None,
+            row_aligned=strides and self._kernel.rows and isinstance(cache, MLA),
         )
         if isinstance(cache, MLA | SparseIndex):
             return replace(spec, kind="mla")
         if isinstance(cache, CrossAttention):
             return replace(spec, kind="cross")
-        if isinstance(cache, SlidingWindow):
+        if isinstance(cache, SlidingWindow) and applies("windows", self.version):
             return replace(spec, kind="sliding", window=cache.window)
-        if isinstance(cache, ChunkedLocal):
+        if isinstance(cache, ChunkedLocal) and applies("chunks", self.version):
             return replace(spec, kind="chunked", window=cache.chunk)
         return spec
 
@@ -232,10 +299,15 @@ class Registry:
             state,
             model_dtype=self.settings.model_dtype,
             block_tokens=self.block_tokens,
-            caching=self.settings["enable_prefix_caching"],
-            exports=states.checkpoint_tokens(state, self.model, self.generation) is not None
-            if state.style != "gated_delta_net"
-            else self._exports is not None,
+            mode=self._mode,
+            exports=self._grid(state) is not None if state.style != "gated_delta_net" else self._exports is not None,
+            version=self.version,
+            drafts=self.drafts,
         )
         page = self._alignment[1]
         return spec if page is None or page == spec.content_bytes else spec.padded(page)
+
+
+def _laid(spec: LayerSpec, *, strides: bool) -> LayerSpec:
+    """Return the spec without what kernels ask of blocks' distances, where the release does not keep to that."""
+    return spec if strides else replace(spec, kernel_block=None, row_aligned=False)

@@ -22,15 +22,17 @@ class Flight:
     Attributes:
         tokens: concurrent batches x max_num_batched_tokens (config/vllm.py max_in_flight_tokens): blocks that left a
             window are freed only when the batch that left them behind is settled.
-        encoder_tokens: max_num_encoder_input_tokens, which is max_num_batched_tokens (config/scheduler.py) and sizes
-            cross-attention whatever the encoder's own length.
+        encoder_tokens: what sizes cross-attention: max_num_encoder_input_tokens, which is max_num_batched_tokens
+            (config/scheduler.py), whatever the encoder's own length.
         context_ranks: decode context parallel size, which splits the positions of what grows.
+        retained: positions that windows keep beyond their own, for next-token modules that read ahead.
 
     """
 
     tokens: int
     encoder_tokens: int
     context_ranks: int = 1
+    retained: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class LayerSpec:
         align: the page is rounded up to a multiple of this (packed MLA formats).
         window: positions attended to (`sliding`, `sliding_mla`) or the chunk (`chunked`); None elsewhere.
         state_pages: pages that one request holds (`mamba`).
+        page_per_block: whether it holds a page for each block of its length beside them (mamba_cache_mode "all").
         live_pages: of these, the ones it needs while it decodes.
         padded_bytes: the page, where it was padded to the pages of other layers.
         kernel_block: the longest block that its kernel reads, where it takes only fixed ones: blocks are then whole
@@ -64,6 +67,7 @@ class LayerSpec:
     align: int = 1
     window: int | None = None
     state_pages: int = 0
+    page_per_block: bool = False
     live_pages: int = 0
     padded_bytes: int | None = None
     kernel_block: int | None = None
@@ -114,7 +118,7 @@ class LayerSpec:
         if self.kind in ("full", "mla"):
             return ceil_div(ceil_div(tokens, flight.context_ranks), block)
         if self.kind == "mamba":
-            return self.state_pages
+            return self.state_pages + (ceil_div(tokens, block) if self.page_per_block else 0)
         if self.kind == "ring":
             return 1
         if self.kind == "cross":
@@ -122,7 +126,7 @@ class LayerSpec:
         if self.kind == "chunked":
             return ceil_div(min((self.window or 0) + flight.tokens, tokens), block)
         # One block more: the window need not start on a block's edge.
-        return ceil_div(min((self.window or 0) - 1 + flight.tokens, tokens), block) + 1
+        return ceil_div(min((self.window or 0) - 1 + flight.retained + flight.tokens, tokens), block) + 1
 
     def live_blocks(self, tokens: int, encoder_tokens: int, flight: Flight) -> int:
         """Return the blocks that a request of `tokens` positions holds while it decodes one token at a time.
@@ -134,7 +138,7 @@ class LayerSpec:
         if self.kind in ("full", "mla"):
             return ceil_div(ceil_div(tokens, flight.context_ranks), block)
         if self.kind == "mamba":
-            return self.live_pages
+            return self.live_pages + (held if self.page_per_block else 0)
         if self.kind == "ring":
             return 1
         if self.kind == "cross":

@@ -26,8 +26,8 @@ def spec(kind="full", *, content=4096, block=16, window=None, pages=0, padded=No
     )
 
 
-def groups_of(*specs, hybrid=True, block_outermost=False):
-    return group_layers(list(enumerate(specs)), hybrid=hybrid, block_outermost=block_outermost)
+def groups_of(*specs, hybrid=True, block_outermost=False, version=(0, 33)):
+    return group_layers(list(enumerate(specs)), hybrid=hybrid, block_outermost=block_outermost, version=version)
 
 
 FULL, SLIDING = spec(), spec("sliding", window=128)
@@ -65,6 +65,42 @@ def test_kinds_of_nearly_equal_size_take_the_larger():
     assert [len(group.members) for group in groups] == [13, 12]
 
 
+@pytest.mark.parametrize(
+    "version, full, sliding, sizes",
+    [
+        ((0, 11), 10, 12, [10, 6, 6]),
+        ((0, 12), 10, 12, [10, 12]),
+        ((0, 12), 10, 14, [10, 7, 7]),
+        ((0, 18), 10, 14, [10, 14]),
+        ((0, 10), 10, 12, [10, 10, 2]),  # sliced, not dealt
+    ],
+)
+def test_the_size_of_groups_follows_the_release(version, full, sliding, sizes):
+    """The smallest kind's layers; from 0.12 on the largest's within 1.25 times, from 0.18 on within 1.5."""
+    groups = groups_of(*[FULL] * full, *[SLIDING] * sliding, version=version)
+    assert [len(group.members) for group in groups] == sizes
+
+
+@pytest.mark.parametrize("version, refused", [((0, 11), True), ((0, 23), True), ((0, 24), False)])
+def test_pages_that_do_not_divide_are_refused_before_they_were_padded(version, refused):
+    """Attention of two widths that do not divide each other: padded from 0.24 on."""
+    layers = spec(content=3000), spec("sliding", window=128)
+    if not refused:
+        assert len(groups_of(*layers, version=version)) == 2
+        return
+    with pytest.raises(UnsupportedArchitectureError, match="cannot make the pages"):
+        groups_of(*layers, version=version)
+
+
+def test_windows_beside_latents_that_cannot_be_made_equal_are_paged_in_full():
+    """From 0.27 on one table serves both (_try_get_full_allocation_fallback_groups); before, refused."""
+    layers = spec("mla", content=3000), spec("sliding", window=128)
+    (group,) = groups_of(*layers, version=(0, 27))
+    assert [leader.kind for leader in group.leaders] == ["mla", "full"]
+    with pytest.raises(UnsupportedArchitectureError, match="cannot make the pages"):
+        groups_of(*layers, version=(0, 26))
+
+
 def test_a_smaller_page_that_divides_gets_a_longer_block():
     """Gemma 4: pages of half the size are paged by twice the positions."""
     small, large = spec(content=2048), spec("sliding", window=128)
@@ -77,7 +113,7 @@ def test_a_page_that_does_not_divide_is_padded():
     groups = groups_of(spec(content=3000), spec("sliding", window=128))
     assert {group.bytes_per_block for group in groups} == {16 * 4096}
     with pytest.raises(UnsupportedArchitectureError, match="cannot make the pages"):
-        groups_of(spec("mla", content=3000), spec("sliding", window=128))
+        groups_of(spec("mla", content=3000), spec("chunked", window=128))
 
 
 def test_without_the_hybrid_manager_windows_are_paged_for_every_position():
@@ -126,9 +162,9 @@ KINDS = st.sampled_from(
 )
 
 
-@given(st.lists(KINDS, min_size=1, max_size=60))
-def test_groups_partition_the_layers_and_cost_the_same(layers):
+@given(st.lists(KINDS, min_size=1, max_size=60), st.sampled_from([(0, 26), (0, 27), (0, 33)]))
+def test_groups_partition_the_layers_and_cost_the_same(layers, version):
     """Every layer is in exactly one group, and no group is wider than the block."""
-    groups = groups_of(*layers)
+    groups = groups_of(*layers, version=version)
     assert sorted(index for group in groups for index, _ in group.members) == list(range(len(layers)))
     assert max(group.bytes_per_block for group in groups) == pool_bytes_per_block(groups)

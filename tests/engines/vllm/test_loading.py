@@ -7,7 +7,7 @@ from kvplan.engines.vllm.rope import RopeTable, rope_tables
 from kvplan.units import GIB
 
 # (model, version, tensor parallel, logged GiB, digits printed): lines `Model loading took` / `Loading model weights took`
-# of the field corpus (tests/corpora/field/README.md); the allocator's rule changed at 0.21.
+# of the field corpus (kvplan/accuracy/vllm_field.jsonl); the allocator's rule changed at 0.21.
 LOGS = [
     ("Qwen/Qwen2.5-7B-Instruct", "0.8.5", 1, 14.2487, 4),
     ("Qwen/Qwen2.5-7B-Instruct", "0.19.0", 1, 14.25, 2),

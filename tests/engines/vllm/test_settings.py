@@ -51,13 +51,6 @@ def test_the_memory_fraction_follows_the_version(version, fraction):
     assert args(engine=f"vllm@{version}")["gpu_memory_utilization"] == fraction
 
 
-def test_another_version_says_whose_rules_are_used():
-    """The allocator's rules are 0.33's; a plan for another version says so."""
-    texts = [note.text for note in plan(engine="vllm@0.19").assumptions]
-    assert "Allocator rules of vLLM 0.33 used for 0.19" in texts
-    assert not any("Allocator rules" in note.text for note in plan(engine="vllm@0.33.1").assumptions)
-
-
 @pytest.mark.parametrize(
     "change, reason",
     [

@@ -1,0 +1,169 @@
+"""`docker run` and its kin: flags of the container up to the image, the engine's words after it."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from kvplan.errors import SettingError
+from kvplan.launch.words import Given, Word
+
+PROGRAMS = frozenset({"docker", "podman", "nerdctl", "nvidia-docker", "docker.exe", "finch"})
+# Flags that take no value; every other one takes one (docker 28 `docker run --help`, podman 5).
+_BARE = {
+    "--detach", "--init", "--interactive", "--tty", "--rm", "--privileged", "--publish-all", "--read-only",
+    "--no-healthcheck", "--sig-proxy", "--oom-kill-disable", "--disable-content-trust", "--quiet", "--help",
+    "--use-api-socket", "--replace", "--rmi", "--no-hosts", "--rootless", "--no-hostname", "--tls-verify",
+    "--env-host", "--http-proxy", "--passwd", "--rootfs", "--read-only-tmpfs",
+}  # fmt: skip
+_BARE_LETTERS = frozenset("ditPqT")
+_BEFORE_RUN = frozenset(["--debug", "-D", "--tls", "--tlsverify", "--remote", "-r", "--debug-full"])
+_FILES = 1_000_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Container:
+    """What the flags of a container say, and where its image stands.
+
+    Attributes:
+        image: the image's word.
+        rest: the words after it.
+        environment: of the container; a name without a value is taken from outside and not known here.
+        gpus: how many it is given; None where it is all, or not said.
+        entrypoint: that is put in place of the image's own.
+
+    """
+
+    image: Word
+    rest: tuple[Word, ...]
+    environment: dict[str, Given] = field(default_factory=dict)
+    gpus: Given | None = None
+    entrypoint: Given | None = None
+
+
+def read_container(words: Sequence[Word], read_file: Callable[[str], str]) -> Container:
+    """Return what stands after `docker`: `run [flags] IMAGE [words]`.
+
+    Raises:
+        SettingError: another command than `run`, a flag without its value, no image.
+
+    """
+    at = 0
+    while at < len(words) and words[at].text.startswith("-"):
+        at += 1 if words[at].text in _BEFORE_RUN or "=" in words[at].text else 2
+    if at < len(words) and words[at].text == "container":
+        at += 1
+    verb = words[at].text if at < len(words) else ""
+    if verb not in ("run", "create"):
+        raise SettingError(
+            f"{verb or 'This container command'!r} starts no engine that kvplan can read.",
+            hint="Paste the `docker run ...` command itself, or what runs in the container (`vllm serve ...`).",
+        )
+    found = Container(image=Word(""), rest=())
+    devices: list[Word] = []
+    at += 1
+    while at < len(words):
+        word = words[at]
+        if not word.text.startswith("-") or word.text == "-":
+            found.image, found.rest = word, tuple(words[at + 1 :])
+            if devices and found.gpus is None:
+                found.gpus = _named_devices(devices)
+            return found
+        name, value, at = _flag(words, at)
+        if value is not None:
+            _take(found, name, value, word, devices, read_file)
+    raise SettingError(
+        "The container command names no image.", hint="For example: docker run ... vllm/vllm-openai:v0.11.0 ..."
+    )
+
+
+def inside_running(words: Sequence[Word]) -> Sequence[Word] | None:
+    """Return the words that `exec [flags] CONTAINER` runs in a container that is there; None for another command."""
+    if not words or words[0].text != "exec":
+        return None
+    at = 1
+    while at < len(words) and words[at].text.startswith("-"):
+        _, _, at = _flag(words, at)
+    return words[at + 1 :]
+
+
+def _flag(words: Sequence[Word], at: int) -> tuple[str, Word | None, int]:
+    """Return a flag's name, its value's word, and where the next one stands."""
+    word = words[at]
+    text = word.text
+    if text.startswith("--"):
+        name, equals, value = text.partition("=")
+        if equals:
+            return (
+                name,
+                None if name in _BARE else Word(value, word.start, word.end, word.origin, place=word.place),
+                at + 1,
+            )
+        if name in _BARE:
+            return name, None, at + 1
+    else:
+        letters = text[1:]
+        bare = len(letters) - len(letters.lstrip("".join(_BARE_LETTERS)))
+        if bare == len(letters):
+            return text, None, at + 1
+        name, value = f"-{letters[bare]}", letters[bare + 1 :]
+        if value:
+            return name, Word(value.removeprefix("="), word.start, word.end, word.origin, place=word.place), at + 1
+    if at + 1 >= len(words):
+        raise SettingError(f"The container's flag {name} has no value.", hint="Give it one, or leave it out.")
+    return name, words[at + 1], at + 2
+
+
+def _take(
+    found: Container, name: str, value: Word, word: Word, devices: list[Word], read_file: Callable[[str], str]
+) -> None:
+    words = (word,) if word.start == value.start else (word, value)
+    if name in ("-e", "--env"):
+        variable, equals, text = value.text.partition("=")
+        if equals:
+            found.environment[variable] = Given(text, words)
+    elif name == "--env-file":
+        for variable, text in env_file(read_file(value.text)).items():
+            found.environment.setdefault(variable, Given(text, (Word(f"{variable}={text}", origin=value.text),)))
+    elif name == "--gpus":
+        found.gpus = gpus_given(value.text, words)
+    elif name == "--device" and "/gpu=" in value.text:
+        devices.append(value)
+    elif name == "--entrypoint":
+        found.entrypoint = Given(value.text, words)
+
+
+def env_file(text: str) -> dict[str, str]:
+    """Return the variables of an env file, as docker reads it: no quotes, no expansion, comments on lines of their own."""
+    found: dict[str, str] = {}
+    for line in text[:_FILES].splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and name and not name.startswith("#"):
+            found[name.strip()] = value
+    return found
+
+
+def gpus_given(text: str, words: tuple[Word, ...] = ()) -> Given | None:
+    """Return how many GPUs `--gpus` gives: `all`, `2`, `device=0,1`, `"device=0,1"`, `count=2,capabilities=gpu`; None: all.
+
+    Raises:
+        SettingError: it is none of these.
+
+    """
+    plain = text.strip().strip("\"'")
+    if plain.isdigit() and len(plain) < 5:
+        return Given(int(plain), words)
+    match = re.fullmatch(r"(?:.*,)?\"?(?P<key>device|count)=(?P<value>[^\"]*?)\"?(?:,[a-z]+=.*)?", plain)
+    if match and match["key"] == "device":
+        return Given(len([part for part in match["value"].split(",") if part and "=" not in part]), words)
+    if match and match["value"].isdigit() and len(match["value"]) < 5:
+        return Given(int(match["value"]), words)
+    if plain == "all" or plain.startswith("all,") or (match and match["value"] in ("all", "-1")):
+        return None
+    raise SettingError(
+        f"--gpus {text!r} of the container cannot be meant.", hint="""Write it as all, 2 or '"device=0,1"'."""
+    )
+
+
+def _named_devices(devices: list[Word]) -> Given | None:
+    names = [word.text.partition("=")[2] for word in devices]
+    return None if "all" in names else Given(len(names), tuple(devices))

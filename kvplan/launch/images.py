@@ -1,0 +1,69 @@
+"""Container images: which engine one holds, in which version."""
+
+import re
+from dataclasses import dataclass
+
+# Parts of image names, the more telling first, to the engine inside (the contract's names).
+_ENGINES = (
+    ("text-generation-inference", "tgi"),
+    ("sglang", "sglang"),
+    ("tensorrt-llm", "tensorrt-llm"),
+    ("tensorrtllm", "tensorrt-llm"),
+    ("trtllm", "tensorrt-llm"),
+    ("lmdeploy", "lmdeploy"),
+    ("ollama", "ollama"),
+    ("llama.cpp", "llama.cpp"),
+    ("llama-cpp", "llama.cpp"),
+    ("vllm", "vllm"),
+)
+# vLLM on these has other rules of memory than on CUDA and ROCm.
+_OTHER_DEVICES = re.compile(r"(?:^|[-_/:.])(cpu|tpu|neuron|xpu|hpu|gaudi|habana|ascend|npu|arm64-cpu)(?:$|[-_/:.\d])")
+_RELEASE = r"(\d+\.\d+\.\d+(?:\.?(?:post|rc|dev)\d+)?|\d+\.\d+)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A container image.
+
+    Attributes:
+        name: as written.
+        engine: by the contract's name; None where the name tells none.
+        version: of the engine, from the tag; None where that tells none (`latest`, a digest, a build's name).
+        starts_engine: whether its entry point is the engine, so that only flags follow.
+        device: `cpu`, `tpu` and the like where it is for another device than a GPU.
+
+    """
+
+    name: str
+    engine: str | None
+    version: str | None
+    starts_engine: bool
+    device: str | None
+
+
+def read_image(name: str) -> Image:
+    """Return what an image's name tells: `docker.io/vllm/vllm-openai:v0.11.0-cu128@sha256:...` is vLLM 0.11.0.
+
+    The entry point of vllm/vllm-openai is `vllm serve`, in older ones the module vllm.entrypoints.openai.api_server;
+    rocm/vllm and nvcr.io/nvidia/vllm start a shell.
+    """
+    plain, _, _ = name.partition("@")
+    path, colon, tag = plain.rpartition(":")
+    if not colon or "/" in tag:
+        path, tag = plain, ""  # a port of the registry, no tag
+    low = path.lower()
+    last = low.rpartition("/")[2]
+    engine = next((engine for part, engine in _ENGINES if part in low), None)
+    version = None
+    if engine == "vllm":
+        found = re.match(rf"v?{_RELEASE}(?=$|[-_+.])", tag) if "vllm-openai" in last else None
+        found = found or re.search(rf"vllm[-_]?v?{_RELEASE}(?=$|[-_+.])", tag)
+        version = found[1] if found else None
+    device = _OTHER_DEVICES.search(last) or (_OTHER_DEVICES.search(tag.lower()) if engine == "vllm" else None)
+    return Image(
+        name=name,
+        engine=engine,
+        version=version,
+        starts_engine=engine == "vllm" and "vllm-openai" in last,
+        device=device[1] if device else None,
+    )

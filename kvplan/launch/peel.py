@@ -1,0 +1,414 @@
+"""What stands before an engine: variables, sudo, numactl, uv, a shell's -c, docker run. Peeled off until the engine is reached."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from kvplan.errors import SettingError, UnknownEngineError
+from kvplan.launch import containers, programs
+from kvplan.launch.images import read_image
+from kvplan.launch.words import Given, Word, commands, expanded, split
+
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
+
+_DEEPEST = 8
+
+
+@dataclass(slots=True, kw_only=True)
+class Launch:
+    """An engine's own words, and what was said around them.
+
+    Attributes:
+        engine: by the contract's name.
+        words: the engine's flags and positional words.
+        environment: variables that the engine sees, as far as the command says.
+        version: of the engine, where an image or a package's version tells.
+        image: that it runs in.
+        gpus: how many GPUs the container is given; None: all, or not said.
+        subcommand: whether the words follow `vllm serve` (which takes the model as a word of its own).
+        notes: what was passed over.
+
+    """
+
+    engine: str
+    words: tuple[Word, ...]
+    environment: dict[str, Given] = field(default_factory=dict)
+    version: Given | None = None
+    image: Given | None = None
+    gpus: Given | None = None
+    subcommand: bool = True
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Around:
+    """What was read on the way to the engine."""
+
+    environment: dict[str, Given]
+    version: Given | None = None
+    image: Given | None = None
+    gpus: Given | None = None
+    notes: tuple[str, ...] = ()
+    depth: int = 0
+
+
+def find_launch(
+    words: Sequence[Word], read_file: Callable[[str], str], environment: dict[str, Given] | None = None
+) -> Launch:
+    """Return the one engine that the words start.
+
+    Args:
+        words: as a shell splits them, operators included.
+        read_file: returns the text of a file that the command names (`--env-file`).
+        environment: variables that are set around the command.
+
+    Raises:
+        SettingError: no engine, more than one, or a part that cannot be read.
+        UnknownEngineError: an engine that is not built.
+
+    """
+    around = _Around(environment=dict(environment or {}))
+    return _in_script(words, around, read_file)
+
+
+def _in_script(words: Sequence[Word], around: _Around, read_file: Callable[[str], str]) -> Launch:
+    """Return the launch among the commands of a shell text; settings of variables hold for those after them."""
+    found: list[Launch] = []
+    errors: list[SettingError | UnknownEngineError] = []
+    kept = dict(around.environment)
+    for written in commands(words):
+        command = [word for each in written if (word := expanded(each, kept)) is not None]
+        if not command:
+            continue
+        first = command[0].text
+        if first in (
+            "export",
+            "declare",
+            "set",
+            "cd",
+            "source",
+            ".",
+            "echo",
+            "sleep",
+            "mkdir",
+            "ulimit",
+            "true",
+            "wait",
+        ):
+            if first in ("export", "declare"):
+                kept.update(dict(_assignments(command[1:])))
+            continue
+        if all(_ASSIGNMENT.match(word.text) for word in command):
+            kept.update(dict(_assignments(command)))
+            continue
+        try:
+            found.append(_peel(command, replace(around, environment=dict(kept)), read_file))
+        except (SettingError, UnknownEngineError) as error:
+            errors.append(error)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise SettingError(
+            f"The command starts {len(found)} engines; one was expected.", hint="Paste the command of one."
+        )
+    if errors:
+        raise next((error for error in errors if not isinstance(error, _NoEngineError)), errors[0])
+    raise _no_engine("")
+
+
+class _NoEngineError(SettingError):
+    """A command that starts no engine."""
+
+
+def _no_engine(program: str) -> SettingError:
+    what = (
+        f"{program!r} is no program that kvplan knows to start an engine"
+        if program
+        else "The command after -- is empty"
+    )
+    return _NoEngineError(
+        f"{what}.",
+        hint="Paste one that does: vllm serve MODEL ..., docker run ... vllm/vllm-openai:v0.11.0 --model MODEL ...",
+    )
+
+
+def _assignments(words: Sequence[Word]) -> Iterator[tuple[str, Given]]:
+    for word in words:
+        if _ASSIGNMENT.match(word.text):
+            name, _, value = word.text.partition("=")
+            yield name, Given(value, (word,))
+
+
+def _peel(words: Sequence[Word], around: _Around, read_file: Callable[[str], str]) -> Launch:
+    at, outer = 0, ""
+    while at < len(words):
+        word = words[at]
+        name = PurePosixPath(word.text.replace("\\", "/")).name or word.text
+        if _ASSIGNMENT.match(word.text):
+            around.environment.update(_assignments([word]))
+            at += 1
+        elif at == 0 and word.text in ("$", "#", "%", ">", ">>>"):
+            at += 1
+        elif name in programs.WRAPPERS:
+            if name == "env" and at + 1 < len(words) and words[at + 1].text in ("-i", "-", "--ignore-environment"):
+                around.environment = {}
+            takes, own = programs.WRAPPERS[name]
+            at = _after_flags(words, at + 1, takes) + own
+        elif name in programs.RUNNERS:
+            at = _after_runner(words, at, name, around)
+        elif name == "uvx":
+            at = _after_flags(words, at + 1, frozenset(programs.UVX.split()), around)
+        elif name in programs.SHELLS:
+            return _in_shell(words[at + 1 :], name, around, read_file)
+        elif name in containers.PROGRAMS:
+            return _in_container(words[at + 1 :], around, read_file)
+        elif (launch := _engine(words, at, name, around)) is not None:
+            return launch
+        else:
+            # Programs that are not known may still start the engine that their words name.
+            start = _engine_within(words, at + 1)
+            if start is None:
+                raise _no_engine(outer or word.text[:80])
+            passed = " ".join(each.text for each in words[at:start])[:80]
+            around.notes += (f"{passed!r} before the engine is passed over",)
+            outer, at = word.text[:80], start
+    raise _no_engine(outer or (words[-1].text[:80] if words else ""))
+
+
+def _after_flags(words: Sequence[Word], at: int, takes: frozenset[str], around: _Around | None = None) -> int:
+    """Return where the first word stands that is neither a flag nor a flag's value."""
+    while at < len(words) and words[at].text.startswith("-") and words[at].text != "-":
+        text = words[at].text
+        at += 1
+        if text == "--":
+            return at
+        name, equals, value = text.partition("=")
+        if name in takes and not equals and at < len(words):
+            value = words[at].text
+            at += 1
+        if around is not None and name in ("--from", "--with"):
+            match = re.search(r"\bvllm(?:\[[\w,]*\])?==?([\d.]+\w*)", value)
+            if match:
+                around.version = Given(match[1], (words[at - 1],))
+    return at
+
+
+def _after_runner(words: Sequence[Word], at: int, name: str, around: _Around) -> int:
+    """Return where the program stands that `uv run`, `conda run` and the like start."""
+    takes = frozenset(programs.RUNNERS[name].split())
+    at = _after_flags(words, at + 1, takes, around)
+    verb = words[at].text if at < len(words) else ""
+    if name == "uv" and verb == "tool":
+        return _after_flags(words, at + 2, frozenset(programs.UVX.split()), around)
+    if verb not in ("run", "exec"):
+        raise _no_engine(f"{name} {verb}".strip())
+    return _after_flags(words, at + 1, takes, around)
+
+
+def _in_shell(words: Sequence[Word], name: str, around: _Around, read_file: Callable[[str], str]) -> Launch:
+    """Return the launch in the text after a shell's -c."""
+    at = 0
+    while at < len(words) and words[at].text.startswith("-"):
+        flag = words[at].text
+        at += 1
+        if flag.startswith("-") and not flag.startswith("--") and "c" in flag:
+            if at < len(words) and words[at].text == "--":
+                at += 1
+            break
+    else:
+        raise _no_engine(f"{name} {words[at].text}"[:80] if at < len(words) else name)
+    if at >= len(words):
+        raise _no_engine(f"{name} -c")
+    return _nested(words[at].text, words[at], around, read_file)
+
+
+def _nested(text: str, outer: Word, around: _Around, read_file: Callable[[str], str]) -> Launch:
+    if around.depth >= _DEEPEST:
+        raise SettingError("The command nests shells deeper than any that starts an engine.")
+    inner = [replace(word, start=-1, end=-1, origin=outer.origin, place=outer.place) for word in split(text)]
+    return _in_script(inner, replace(around, depth=around.depth + 1), read_file)
+
+
+def _in_container(words: Sequence[Word], around: _Around, read_file: Callable[[str], str]) -> Launch:
+    inner = containers.inside_running(words)
+    if inner is not None:
+        return _peel(inner, replace(around, environment={}), read_file)
+    found = containers.read_container(words, read_file)
+    # Variables of the host do not reach the container.
+    inside = replace(
+        around, environment=found.environment, gpus=found.gpus, image=Given(found.image.text, (found.image,))
+    )
+    entrypoint = found.entrypoint
+    program = (
+        None if entrypoint is None else [Word(entrypoint.value, origin="--entrypoint")] if entrypoint.value else []
+    )
+    return _image(found.image, found.rest, program, inside, read_file)
+
+
+def launch_in_image(
+    image: Word,
+    words: Sequence[Word],
+    read_file: Callable[[str], str],
+    *,
+    entrypoint: Sequence[Word] | None = None,
+    environment: dict[str, Given] | None = None,
+    gpus: Given | None = None,
+) -> Launch:
+    """Return the launch that an image makes of the words after it: what a container of a deployment file runs.
+
+    Args:
+        image: its name.
+        words: the container's arguments (`args`, `command` of compose).
+        read_file: returns the text of a file that the words name.
+        entrypoint: what stands in place of the image's own (`command` of Kubernetes); None: nothing does.
+        environment: the container's variables.
+        gpus: how many GPUs it is given; None: not said.
+
+    Raises:
+        UnknownEngineError: the image holds an engine that is not built.
+        SettingError: it holds none that its name tells, and the words start none; or it is for no GPU.
+
+    """
+    around = _Around(environment=dict(environment or {}), gpus=gpus, image=Given(image.text, (image,)))
+    return _image(image, words, entrypoint, around, read_file)
+
+
+def _image(
+    image: Word,
+    words: Sequence[Word],
+    entrypoint: Sequence[Word] | None,
+    around: _Around,
+    read_file: Callable[[str], str],
+) -> Launch:
+    named = read_image(image.text)
+    if named.engine not in (None, "vllm"):
+        raise _other_engine(named.engine or "", f"The image {image.text}")
+    if named.device is not None:
+        raise SettingError(
+            f"The image {image.text} is vLLM for {named.device.upper()}; kvplan plans vLLM on GPUs.",
+            hint="Its memory follows other rules there.",
+        )
+    if named.version is not None:
+        around.version = Given(named.version, (image,))
+    if entrypoint is not None:
+        return _peel([*entrypoint, *words], around, read_file)
+    first = PurePosixPath(words[0].text).name if words else ""
+    starts_itself = (
+        first in programs.SHELLS or first == "vllm" or first.startswith("python") or first in programs.WRAPPERS
+    )
+    if named.starts_engine or (named.engine == "vllm" and (not first or first.startswith("-"))):
+        if starts_itself:
+            around.notes += (f"{image.text} starts vLLM itself: {first!r} after it needs an --entrypoint",)
+            return _peel(words, around, read_file)
+        if not named.starts_engine:
+            around.notes += (f"{image.text} is taken to start vLLM itself",)
+        return _launch(words, around)
+    if not words:
+        raise SettingError(
+            f"What the image {image.text} starts is not known, and nothing stands after it.",
+            hint="Add the command that runs in it: ... IMAGE vllm serve MODEL ...",
+        )
+    return _peel(words, around, read_file)
+
+
+def _engine(words: Sequence[Word], at: int, name: str, around: _Around) -> Launch | None:
+    """Return the launch if the word at `at` is an engine's program; None where it is something else."""
+    package, _, version = name.partition("@")
+    if package == "vllm" or re.fullmatch(r"vllm(\[[\w,]*\])?==?[\d.]+\w*", name):
+        version = version or name.partition("=")[2].lstrip("=")
+        if version and version != "latest":
+            around.version = Given(version, (words[at],))
+        return _subcommand(words, at + 1, around)
+    if re.fullmatch(r"(?:python|pypy)[\d.]*(?:\.exe)?", name):
+        return _python(words, at + 1, around)
+    if name in programs.PROGRAMS:
+        raise _other_engine(programs.PROGRAMS[name], name)
+    if name in programs.NO_ENGINE:
+        raise _NoEngineError(
+            f"{name} is {programs.NO_ENGINE[name]}, not an engine.", hint="Paste the command that starts the engine."
+        )
+    return None
+
+
+def _python(words: Sequence[Word], at: int, around: _Around) -> Launch | None:
+    while at < len(words) and words[at].text.startswith("-") and words[at].text not in ("-m", "-c", "-"):
+        at += 2 if words[at].text in ("-X", "-W") else 1
+    if at >= len(words):
+        return None
+    if words[at].text == "-m":
+        module = words[at + 1].text if at + 1 < len(words) else ""
+        if module in programs.SERVERS:
+            return _of_module(_launch(words[at + 2 :], around))
+        if module in programs.CLI_MODULES:
+            return _subcommand(words, at + 2, around)
+        if module.startswith("vllm."):
+            raise _NoEngineError(
+                f"The module {module} serves no model.", hint="Paste the command that does: vllm serve MODEL ..."
+            )
+        head = module.partition(".")[0]
+        if head in programs.NO_ENGINE:
+            raise _NoEngineError(
+                f"{head} is {programs.NO_ENGINE[head]}, not an engine.",
+                hint="Paste the command that starts the engine.",
+            )
+        if head in programs.MODULES:
+            raise _other_engine(programs.MODULES[head], f"python -m {module}")
+        return None
+    if (
+        words[at]
+        .text.replace("\\", "/")
+        .endswith(("vllm/entrypoints/openai/api_server.py", "vllm/entrypoints/api_server.py"))
+    ):
+        return _of_module(_launch(words[at + 1 :], around))
+    return _engine(words, at, PurePosixPath(words[at].text).name, around) if words[at].text.endswith("/vllm") else None
+
+
+def _subcommand(words: Sequence[Word], at: int, around: _Around) -> Launch:
+    verb = words[at].text if at < len(words) else ""
+    if verb != "serve":
+        raise _NoEngineError(
+            f"`vllm {verb}` serves no model; kvplan plans `vllm serve`." if verb else "`vllm` alone serves no model.",
+            hint="Paste the command that does: vllm serve MODEL ...",
+        )
+    return _launch(words[at + 1 :], around)
+
+
+def _launch(words: Sequence[Word], around: _Around) -> Launch:
+    return Launch(
+        engine="vllm",
+        words=tuple(words),
+        environment=around.environment,
+        version=around.version,
+        image=around.image,
+        gpus=around.gpus,
+        notes=around.notes,
+    )
+
+
+def _of_module(launch: Launch) -> Launch:
+    """Return the launch of a module, which takes no model as a word of its own."""
+    return replace(launch, subcommand=False)
+
+
+def _engine_within(words: Sequence[Word], at: int) -> int | None:
+    """Return where an engine starts behind programs that are not known."""
+    for index in range(at, len(words)):
+        text = words[index].text
+        follows = words[index + 1].text if index + 1 < len(words) else ""
+        if PurePosixPath(text).name == "vllm" and follows == "serve":
+            return index
+        if re.fullmatch(r"(?:.*/)?python[\d.]*", text) and follows == "-m":
+            return index
+        if PurePosixPath(text).name in containers.PROGRAMS and follows in ("run", "container"):
+            return index
+    return None
+
+
+def _other_engine(engine: str, what: str) -> UnknownEngineError:
+    from kvplan.engines import built  # noqa: PLC0415  on the way to an error
+
+    return UnknownEngineError(
+        f"{what} starts {engine}; kvplan reads commands of vLLM.",
+        hint=f"Engines that can be planned with --engine and --engine-arg: {', '.join(built())}.",
+    )

@@ -7,10 +7,9 @@ reading text: parsing every YAML file would cost more than the estimate.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvplan.errors import SpecError
 
@@ -27,8 +26,7 @@ def normalise(name: str) -> str:
     return re.sub(r"(?<!\d)\.|\.(?!\d)|[^a-z0-9.]+", "", name.lower())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """One spec file: its id, the other names it goes by, and where it is."""
 
     id: str

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvplan.engines.base import CacheLayout, Engine, MemoryBudget, Settings, Stage
 from kvplan.errors import KvplanError
@@ -20,8 +20,7 @@ LONGEST_TRIED = 10_485_760
 _KNOWN_BUDGETS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """The cache memory of one GPU: as planned, and at the bounds of the interval."""
 
     bytes: int

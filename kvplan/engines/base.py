@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from kvplan.dtypes import Dtype
 from kvplan.errors import SettingError
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from kvplan.checkpoints.adapters import Adapter
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """A setting that counts: its value and where it comes from (`given`, `default of vLLM 0.33`, `from the model`)."""
 
     value: Any

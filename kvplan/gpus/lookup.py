@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from kvplan.catalogue import GPUS, Entry, normalise
 from kvplan.errors import KvplanError, SettingError, UnknownGpuError
@@ -39,8 +40,7 @@ class GpuGroup:
     assumptions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedName:
+class SharedName(NamedTuple):
     """A name that several GPUs go by. `gpu`: the one it means, None where it is refused; `among`: the choices."""
 
     gpu: str | None

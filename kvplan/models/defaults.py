@@ -6,16 +6,14 @@ found by text search, so that reading one type does not parse seven hundred.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _FILE = Path(__file__).with_name("defaults.jsonl")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TypeFacts:
+class TypeFacts(NamedTuple):
     """One configuration class.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kvplan.models.spec import ModelSpec
 from kvplan.weights.figure import Origin
@@ -9,8 +10,7 @@ from kvplan.weights.scheme import Scheme
 from kvplan.weights.stored import as_in_files, checkpoint_bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class Figure(NamedTuple):
     """The bytes of a whole checkpoint, next-token layers included, as one source has them."""
 
     origin: Origin

@@ -5,8 +5,8 @@ rules of the one before it. `kvplan engines vllm --changes` prints them.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Final, NamedTuple
 
 from kvplan.errors import SettingError
 
@@ -17,8 +17,7 @@ OLDEST: Final[Version] = (0, 8)
 NEWEST: Final[Version] = (0, 33)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(NamedTuple):
     """A rule that changed.
 
     Attributes:
@@ -687,6 +686,7 @@ def applies(key: str, version: Version) -> bool:
     return version >= _SINCE[key]
 
 
+@cache
 def version_tuple(version: str) -> Version:
     """Return `0.19.1` as (0, 19, 1); builds between releases count as the release before them.
 

@@ -6,6 +6,7 @@ supports_combination; platforms/interface.py update_block_size_for_backend.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kvplan.engines.vllm.changes import Version, applies
 from kvplan.engines.vllm.defaults import BLOCK_TOKENS
@@ -15,8 +16,7 @@ from kvplan.errors import SettingError
 _LATENT_WIDTHS = (320, 512, 576)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kernel:
+class Kernel(NamedTuple):
     """An attention kernel.
 
     Attributes:
@@ -63,8 +63,7 @@ class Device:
         return applies(key, self.version)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heads:
+class Heads(NamedTuple):
     """What a kernel is chosen by, of the model.
 
     Attributes:

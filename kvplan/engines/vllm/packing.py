@@ -6,7 +6,7 @@ v1/core/kv_cache_utils.py group_and_unify_kv_cache_specs, _get_kv_cache_groups_u
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kvplan.engines.vllm.changes import Version, applies
 from kvplan.engines.vllm.specs import LayerSpec
@@ -16,8 +16,7 @@ from kvplan.units import ceil_div
 Registered = tuple[int, LayerSpec]
 
 
-@dataclass(frozen=True, slots=True)
-class _Bucket:
+class _Bucket(NamedTuple):
     """Layers that one block table can serve, by the size of their pages."""
 
     members: list[Registered]

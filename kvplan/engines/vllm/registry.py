@@ -71,7 +71,8 @@ class Registry:
     def layers(self) -> tuple[Registered, ...]:
         """The specs, layer by layer."""
         specs = {cache: self._spec(cache) for cache in self._kinds}
-        return tuple((index, specs[cache]) for index, cache in self._caches)
+        of_cache = {id(cache): specs[cache] for _, cache in self._caches}
+        return tuple((index, of_cache[id(cache)]) for index, cache in self._caches)
 
     @cached_property
     def block_tokens(self) -> int:
@@ -89,14 +90,12 @@ class Registry:
     def _caches(self) -> tuple[tuple[int, LayerCache], ...]:
         """The caches of this rank, by layer."""
         check_established(self.model)
-        shards: dict[LayerCache, LayerCache] = {}
-        caches = []
-        for index, layer in enumerate(self.model.layers):
-            for cache in registered(self.model, layer):
-                if cache not in shards:
-                    shards[cache] = self._shard(cache)
-                caches.append((index, shards[cache]))
-        return tuple(caches)
+        # Most layers of a model are one object: what each registers is worked out once.
+        distinct = {id(layer): layer for layer in self.model.layers}
+        of_layer = {
+            key: [self._shard(cache) for cache in registered(self.model, layer)] for key, layer in distinct.items()
+        }
+        return tuple((index, cache) for index, layer in enumerate(self.model.layers) for cache in of_layer[id(layer)])
 
     def _shard(self, cache: LayerCache) -> LayerCache:
         if not isinstance(cache, RecurrentState):
@@ -115,7 +114,7 @@ class Registry:
     @cached_property
     def _kinds(self) -> tuple[LayerCache, ...]:
         """The distinct caches of this rank."""
-        return tuple(dict.fromkeys(cache for _, cache in self._caches))
+        return tuple(dict.fromkeys({id(cache): cache for _, cache in self._caches}.values()))
 
     @cached_property
     def _states(self) -> tuple[RecurrentState, ...]:

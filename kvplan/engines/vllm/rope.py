@@ -5,8 +5,7 @@ Source: vLLM 0.33 model_executor/layers/rotary_embedding/__init__.py get_rope an
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvplan.caches import MLA, FullAttention, SparseIndex
 from kvplan.models.config import language_config
@@ -36,8 +35,7 @@ _POOLED = ("deepseek_v4", "deepseek_ref")
 _PARTIAL = ("partial_rotary_factor", "rotary_pct", "rotary_emb_fraction")
 
 
-@dataclass(frozen=True, slots=True)
-class RopeTable:
+class RopeTable(NamedTuple):
     """One table: positions x width numbers of `number_bytes` each."""
 
     positions: int

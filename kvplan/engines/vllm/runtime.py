@@ -17,15 +17,14 @@ follows from nothing in a configuration, so it is fitted: the middle and the end
     Intel                           1.0 to 1.7     Arc Pro B60, three logs
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kvplan.engines.vllm.changes import Version, applies
 from kvplan.gpus import GpuSpec
 from kvplan.parallel import Parallelism
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
+class Runtime(NamedTuple):
     """GiB of one rank, with bounds.
 
     Attributes:

@@ -6,7 +6,7 @@ Source: model_executor/layers/fused_moe, each backend's workspace_shapes (0.11 t
 from 0.13 on, before that they live through one layer.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kvplan.engines.vllm.changes import Version, applies
 
@@ -15,8 +15,7 @@ _CHUNK = 32_768
 _NUMBER = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpertsOnRank:
+class ExpertsOnRank(NamedTuple):
     """The experts of one layer on one rank.
 
     Attributes:

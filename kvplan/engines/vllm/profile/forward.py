@@ -6,7 +6,7 @@ residual, the layer's input and output and the attention's output (4 H): T x b x
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kvplan.models.spec import Layer
 from kvplan.weights.parts import Part
@@ -15,8 +15,7 @@ from kvplan.weights.ranks import Ranks, shard
 _RESIDUALS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Width:
+class Width(NamedTuple):
     """Numbers that one token takes at a layer's peak, and where that is."""
 
     numbers: float

@@ -15,7 +15,7 @@ The estimate is fitted as so many bytes for each layer and size, from the estima
 Source: config/vllm.py _set_cudagraph_sizes; envs.py VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kvplan.engines.base import BudgetItem, Settings
 from kvplan.engines.vllm.changes import Version, applies
@@ -29,8 +29,7 @@ _BY_VENDOR = {"AMD": "rocm_graphs_subtracted", "Intel": "xpu_graphs_subtracted"}
 _LARGEST, _LARGEST_BLACKWELL, _BLACKWELL = 512, 1024, 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
+class Fit(NamedTuple):
     """Middle and bounds: MiB for each layer and size, and GiB to start with; of which models."""
 
     of: str

@@ -1,6 +1,7 @@
 """The activation peak of the profile run: what is held throughout, and the largest of its phases."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kvplan.caches import MLA, SparseIndex
 from kvplan.engines.base import Settings, Stage
@@ -26,8 +27,7 @@ _CHUNKED_FROM, _V0_TOKENS = 32_768, 2048
 _EXPANDED_TOKENS = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
+class Phase(NamedTuple):
     """A use of memory in the profile run."""
 
     name: str
@@ -35,8 +35,7 @@ class Phase:
     formula: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peak:
+class Peak(NamedTuple):
     """The profile run's memory beside weights.
 
     Attributes:
@@ -173,7 +172,7 @@ class ProfileRun:
     def _experts(self) -> tuple[int, int]:
         """Return what experts' workspaces keep, and what they take in passing."""
         moe = self.model.moe
-        layer = next((layer for layer in self.stage.layers if _expert_parts(layer)), None)
+        layer = None if moe is None else next((layer for layer in self.stage.layers if _expert_parts(layer)), None)
         if moe is None or layer is None or not moe.experts_per_token:
             return 0, 0
         parts = [shard(part, self.ranks) for part in _expert_parts(layer)]

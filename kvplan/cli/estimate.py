@@ -39,6 +39,7 @@ def estimate(
     quantization: options.QuantizationOption = None,
     kv_dtype: options.KvDtypeOption = None,
     kv_cache_memory: options.KvMemoryOption = None,
+    gpu_memory_used: options.MemoryUsedOption = None,
     engine_arg: options.EngineArgOption = None,
     draft: options.DraftOption = None,
     adapter: options.AdapterOption = None,
@@ -59,7 +60,7 @@ def estimate(
         "draft": draft,
         "adapters": tuple(adapter or ()),
     }
-    args = options.engine_args(engine_arg)
+    args = options.engine_args(engine_arg, gpu_memory_used=gpu_memory_used)
     plan = (
         _of_command(command, engine, group, users, args, asked)
         if command

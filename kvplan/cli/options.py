@@ -43,6 +43,9 @@ KvDtypeOption = Annotated[
 KvMemoryOption = Annotated[
     str | None, typer.Option("--kv-cache-memory", help="Cache per GPU, given outright (10GiB), instead of a budget.")
 ]
+MemoryUsedOption = Annotated[
+    str | None, typer.Option("--gpu-memory-used", help="Memory of each GPU that other processes hold (6GiB).")
+]
 EngineArgOption = Annotated[
     list[str] | None, typer.Option("--engine-arg", "-a", help="The engine's own flag, NAME=VALUE; repeatable.")
 ]
@@ -64,14 +67,18 @@ def tokens(text: str | None) -> int | None:
     return None if text is None else parse_tokens(text)
 
 
-def engine_args(pairs: list[str] | None) -> dict[str, Any]:
+def engine_args(pairs: list[str] | None, **options: str | None) -> dict[str, Any]:
     """Return NAME=VALUE pairs as a mapping; names may be written with dashes.
+
+    Args:
+        pairs: of --engine-arg.
+        options: arguments of engines that have an option of their own; None where it was not given.
 
     Raises:
         SettingError: a pair without a name or a value, or a name given twice.
 
     """
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         name = name.strip().lstrip("-").replace("-", "_")

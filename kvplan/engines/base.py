@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from kvplan.dtypes import Dtype
@@ -15,7 +16,7 @@ from kvplan.errors import SettingError
 from kvplan.gpus import GpuSpec
 from kvplan.models.spec import Layer, ModelSpec, Note
 from kvplan.parallel import Parallelism
-from kvplan.units import parse_size
+from kvplan.units import format_bytes, parse_size
 from kvplan.weights.figure import WeightItem, Weights
 from kvplan.weights.ranks import RankParts, Ranks
 
@@ -207,7 +208,7 @@ def divide(
     source: str,
     budget_low: int | None = None,
     budget_high: int | None = None,
-    independent: bool = False,
+    calibration: float | None = None,
 ) -> MemoryBudget:
     """Return the budget whose cache gets what the items leave.
 
@@ -219,8 +220,8 @@ def divide(
         source: of the formula.
         budget_low: the least that the engine may let itself use; None: exactly `budget_bytes`.
         budget_high: the most.
-        independent: whether the items err independently of each other: the cache's bounds are then the root of the sum of
-            their squares away from the middle, else their sum.
+        calibration: for items that err independently of each other: the cache's bounds are then this many times the root
+            of the sum of their squares away from the middle; None: their sum.
 
     """
     cache = budget_bytes - sum(item.bytes for item in items)
@@ -230,7 +231,7 @@ def divide(
     above = [item.bytes - item.low for item in items] + [
         (budget_bytes if budget_high is None else budget_high) - budget_bytes
     ]
-    combine = _root_of_squares if independent else sum
+    combine = sum if calibration is None else partial(_root_of_squares, calibration)
     return MemoryBudget(
         total_bytes=total_bytes,
         budget_bytes=budget_bytes,
@@ -243,14 +244,19 @@ def divide(
     )
 
 
-def _root_of_squares(sizes: Sequence[int]) -> int:
+def _root_of_squares(calibration: float, sizes: Sequence[int]) -> int:
     """Return how far independent errors of these sizes go together."""
-    return round(math.sqrt(sum(size * size for size in sizes)))
+    return round(calibration * math.sqrt(sum(size * size for size in sizes)))
 
 
 def exact(name: str, size: int, formula: str, source: str) -> BudgetItem:
     """Return an item that is known and not modelled."""
     return BudgetItem(name=name, bytes=size, low=size, high=size, formula=formula, source=source)
+
+
+def less_others(used: int) -> str:
+    """Return what a budget's formula says of memory that others use; nothing where they use none."""
+    return f", less {format_bytes(used)} that others use" if used else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,12 @@ def kvplan(capsys, monkeypatch):
     [
         (["estimate", "--model", "llama-3-70b", "--gpu", "rtx4090"], 1),
         (["estimate", "-m", "llama-3.1-8b", "-g", "h100", "-c", "8192", "-u", "4"], 0),
+        (["estimate", "-m", "llama-3.1-8b", "-g", "h100", "-c", "8192", "--gpu-memory-used", "20GiB"], 1),
+        (["estimate", "-m", "llama-3.1-8b", "-g", "h100", "-c", "8192", "--gpu-memory-used", "much"], 2),
+        (
+            ["estimate", "-m", "llama-3.1-8b", "-g", "h100", "--gpu-memory-used", "1GiB", "-a", "gpu-memory-used=2GiB"],
+            2,
+        ),
         (["estimate", "-m", "llama-3.1-8b", "-g", "h100", "-tp", "3"], 2),
         (["estimate", "-m", "llama-3.1-8b"], 0),
         (["estimate", "-m", "no-such-model", "-g", "h100"], 2),

@@ -27,6 +27,7 @@ from kvplan.engines.base import (
     Stage,
     divide,
     exact,
+    less_others,
     weights_item,
 )
 from kvplan.engines.plain import SummedLayout, group_of, rank_caches
@@ -46,6 +47,7 @@ class Textbook(Engine):
         "allocation": ArgSpec(("paged", "contiguous", "reserved"), "how a request's cache is allocated", "paged"),
         "block_tokens": ArgSpec(int, "positions of one block, for paged", 16),
         "overhead": ArgSpec(Size, "memory that neither weights nor cache get, per GPU", GIB),
+        "gpu_memory_used": ArgSpec(Size, "what others use of each GPU", 0),
         "max_model_len": ArgSpec(int, "positions kept for every request, for reserved", None),
         "kept_layers": ArgSpec(int, "what-if: only this many layers keep a cache", None),
         "host_memory": ArgSpec(Size, "what-if: host memory per GPU that keeps the caches of idle requests", 0),
@@ -129,16 +131,16 @@ class Textbook(Engine):
         gpu: GpuSpec,
         context: int,  # noqa: ARG002
     ) -> MemoryBudget:
-        """Return memory - weights - overhead."""
-        overhead = settings["overhead"]
+        """Return memory - what others use - weights - overhead."""
+        overhead, used = settings["overhead"], settings["gpu_memory_used"]
         return divide(
             total_bytes=gpu.driver_bytes,
-            budget_bytes=gpu.driver_bytes,
+            budget_bytes=gpu.driver_bytes - used,
             items=(
                 weights_item(stage),
                 exact("runtime", overhead, format_bytes(overhead), f"overhead, {settings.args['overhead'].origin}"),
             ),
-            formula="all of the GPU",
+            formula=f"all of the GPU{less_others(used)}",
             source="no engine",
         )
 

@@ -17,8 +17,10 @@ from kvplan.engines.base import (
     Engine,
     MemoryBudget,
     Settings,
+    Size,
     Stage,
     divide,
+    less_others,
     weights_item,
 )
 from kvplan.engines.plain import SummedLayout, group_of, rank_caches
@@ -43,6 +45,7 @@ class Transformers(Engine):
     args: ClassVar[Mapping[str, ArgSpec]] = {
         "cache_implementation": ArgSpec(("dynamic", "static"), "which cache generate() builds", "dynamic"),
         "max_cache_len": ArgSpec(int, "positions that a static cache reserves; default: the context", None),
+        "gpu_memory_used": ArgSpec(Size, "what others use of each GPU", 0),
         "encoder_tokens": ArgSpec(int, "length of the encoder's input", None),
     }
     follows_declared_cache: ClassVar[bool] = False
@@ -119,7 +122,7 @@ class Transformers(Engine):
         gpu: GpuSpec,
         context: int,
     ) -> MemoryBudget:
-        """Return torch's memory - weights - context - the prefill's activation peak.
+        """Return torch's memory - what others use - weights - context - the prefill's activation peak.
 
         The peak is the MLP of one layer over the whole prompt: residual and input (2 D) beside gate, its activation, up
         and their product (4 F); experts that a token goes through count as their width. Source: modeling_llama.py
@@ -128,10 +131,10 @@ class Transformers(Engine):
         width = _mlp_width(model)
         per_token = (2 * model.hidden_size + 4 * width // parallel.tensor) * settings.model_dtype.block_bytes
         peak = context * per_token
-        total = gpu.torch_bytes or gpu.driver_bytes
+        used = settings["gpu_memory_used"]
         return divide(
             total_bytes=gpu.driver_bytes,
-            budget_bytes=total,
+            budget_bytes=(gpu.torch_bytes or gpu.driver_bytes) - used,
             items=(
                 weights_item(stage),
                 BudgetItem(
@@ -152,7 +155,7 @@ class Transformers(Engine):
                     source="CUDA context: 66 start-up logs of vLLM 0.19 on H100, TP 1",
                 ),
             ),
-            formula="what torch sees of the GPU",
+            formula=f"what torch sees of the GPU{less_others(used)}",
             source=f"gpu_specs/{gpu.id}.yaml",
         )
 

@@ -20,6 +20,9 @@ from kvplan.parallel import Parallelism
 from kvplan.units import GIB, MIB, format_bytes
 from kvplan.weights.ranks import Ranks
 
+# What the parts' own bounds are widened by, so that nine in ten logs that they were not fitted to lie inside: by `kvplan
+# accuracy`, 83 % did without it.
+_CALIBRATION = 1.25
 _PLAIN = ("bfloat16", "float16", "float32")
 
 
@@ -58,7 +61,7 @@ class Division:
             budget_low=_requested(self.gpu.torch_low_bytes, fraction),
             budget_high=_requested(self.gpu.torch_high_bytes, fraction),
             items=[self._weights(), _activation(run.peak()), *self._graphs(run), self._runtime()],
-            independent=True,
+            calibration=_CALIBRATION,
             formula=f"{fraction:g} x {total:,} B (what torch sees)",
             source="vLLM v1/worker/utils.py request_memory",
         )

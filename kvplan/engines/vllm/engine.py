@@ -22,6 +22,7 @@ from kvplan.errors import SettingError
 from kvplan.gpus import GpuSpec
 from kvplan.models.spec import ModelSpec, Note
 from kvplan.parallel import Parallelism
+from kvplan.units import GIB
 from kvplan.weights.figure import WeightItem
 from kvplan.weights.ranks import RankParts, Ranks
 
@@ -188,6 +189,8 @@ class Vllm(Engine):
             registered=tuple(spec for _, spec in layers),
             blocks_override=settings["num_gpu_blocks_override"],
             block_tokens=registry.block_tokens,
+            # Over all ranks of a replica (config/cache.py kv_offloading_size).
+            host_bytes=int(settings["kv_offloading_size"] * GIB) // (parallel.tensor * parallel.pipeline),
         )
 
     @staticmethod

@@ -29,6 +29,7 @@ class VllmLayout(CacheLayout):
         registered: the specs of this rank's layers before they were grouped.
         blocks_override: num_gpu_blocks_override, which stands in for the blocks that the memory would give.
         block_tokens: the engine's block size.
+        host_bytes: this rank's part of --kv-offloading-size, which keeps what the GPU's cache lets go.
 
     """
 
@@ -39,6 +40,7 @@ class VllmLayout(CacheLayout):
     registered: tuple[LayerSpec, ...] = ()
     blocks_override: int | None = None
     block_tokens: int | None = None
+    host_bytes: int = 0
 
     @cached_property
     def groups(self) -> tuple[CacheGroup, ...]:  # type: ignore[override]  # worked out once, from `parts`

@@ -31,14 +31,16 @@ def test_what_is_left_is_the_cache():
 
 
 def test_independent_errors_go_together_by_their_squares():
-    """3 and 4 below make 5, 1 and 0 above make 1; otherwise they add up."""
+    """3 and 4 below make 5, 1 and 0 above make 1, twice as much where errors proved twice as large; otherwise they add up."""
     items = [
         BudgetItem(name=name, bytes=10, low=10 - low, high=10 + high, formula="", source="")
         for name, low, high in (("a", 1, 3), ("b", 0, 4))
     ]
     asked = {"total_bytes": 100, "budget_bytes": 90, "items": items, "formula": "", "source": ""}
-    squares = divide(**asked, independent=True)
+    squares = divide(**asked, calibration=1)
     assert (squares.kv_cache_low, squares.kv_cache_bytes, squares.kv_cache_high) == (65, 70, 71)
+    wider = divide(**asked, calibration=2)
+    assert (wider.kv_cache_low, wider.kv_cache_high) == (60, 72)
     together = divide(**asked)
     assert (together.kv_cache_low, together.kv_cache_high) == (63, 71)
 
@@ -157,3 +159,20 @@ def test_every_kind_of_model_has_a_budget_in_every_release(model, version):
     got = budget(f"vllm@{version}", model, "8xh200", tensor_parallel=4 if model == "qwen2.5-vl-7b" else 8)
     assert all(item.bytes > 0 for item in got.items)
     assert got.kv_cache_bytes > 0
+
+
+def test_caches_in_host_memory_keep_idle_requests():
+    """--kv-offloading-size is over all ranks of a replica; a request of 8,192 tokens is 1 GiB, half on each of two."""
+    plan = kvplan.estimate(
+        "llama-3.1-8b", "2xh100", "vllm@0.30", tensor_parallel=2, context=8192, engine_args={"kv_offloading_size": 64.0}
+    )
+    assert plan.layout.host_bytes == 32 * GIB
+    assert plan.sessions.host == 64
+
+
+@pytest.mark.parametrize("engine", ["transformers", "textbook"])
+def test_other_engines_have_what_others_leave(engine):
+    """--gpu-memory-used takes from the budget of engines that claim no fraction."""
+    plain, beside = budget(engine), budget(engine, engine_args={"gpu_memory_used": 6 * GIB})
+    assert beside.kv_cache_bytes == plain.kv_cache_bytes - 6 * GIB
+    assert "less 6 GiB that others use" in beside.formula

@@ -9,14 +9,16 @@ from kvplan.dtypes import Dtype
 
 def head_token_bytes(heads: int, key_dim: int, value_dim: int, dtype: Dtype) -> int:
     """Return the bytes of one token: heads x (row(key_dim) + row(value_dim)), each row in whole blocks plus its scale."""
-    scales = dtype.scale_bytes * ((key_dim > 0) + (value_dim > 0))
-    return heads * (dtype.row_bytes(key_dim) + dtype.row_bytes(value_dim) + scales)
+    return heads * dtype.head_bytes(key_dim, value_dim)
 
 
 def head_formula(heads: int, key_dim: int, value_dim: int, dtype: Dtype) -> str:
     """Return `head_token_bytes` in figures."""
     scales = f" + {dtype.scale_bytes} B scales" if dtype.scale_bytes else ""
     size = head_token_bytes(heads, key_dim, value_dim, dtype)
+    if dtype.values is not None:
+        rows = f"{dtype.row_bytes(key_dim)}{scales} + {dtype.values.row_bytes(value_dim)} + {dtype.values.scale_bytes} B scales"
+        return f"{heads} heads x ({rows}) ({size:,} B per token)"
     return f"{heads} heads x ({key_dim} + {value_dim}) x {dtype.bits / 8:g} B{scales} ({size:,} B per token)"
 
 

@@ -64,7 +64,7 @@ def engines(
                 _print_history(console, engine)
                 continue
             for argument, spec in engine.args.items() if name else ():
-                default = "" if spec.default is None else f" (default {spec.default})"
+                default = "" if spec.default in (None, "") else f" (default {spec.default})"
                 console.print(f"  {argument}  {spec.meaning}{default}")
 
 

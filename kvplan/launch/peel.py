@@ -409,6 +409,6 @@ def _other_engine(engine: str, what: str) -> UnknownEngineError:
     from kvplan.engines import built  # noqa: PLC0415  on the way to an error
 
     return UnknownEngineError(
-        f"{what} starts {engine}; kvplan reads commands of vLLM.",
+        f"The command starts {engine} ({what}); kvplan reads commands of vLLM.",
         hint=f"Engines that can be planned with --engine and --engine-arg: {', '.join(built())}.",
     )

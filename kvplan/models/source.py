@@ -3,6 +3,8 @@
 import json
 import os
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from os import PathLike
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kvplan.catalogue import MODELS, normalise
-from kvplan.errors import ConfigError, UnknownModelError
+from kvplan.errors import ConfigError, SettingError, UnknownModelError
 from kvplan.models.hugging_face import (
     QUANTISATION_FILE,
     lacks_quantisation,
@@ -18,7 +20,8 @@ from kvplan.models.hugging_face import (
     read_config,
     with_quantisation,
 )
-from kvplan.models.spec import ModelSpec
+from kvplan.models.spec import ModelSpec, Note
+from kvplan.weights.formats import find_format
 
 # The largest published configuration is under 2 MB (quantised layers listed one by one); a file beyond this is not one.
 MAX_CONFIG_BYTES = 16 * 2**20
@@ -26,6 +29,8 @@ _LONGEST_NAME = 200
 # A GGUF file in a repository: `org/name:file.gguf`, `org/name/file.gguf`.
 _HUB_GGUF = re.compile(r"[\w.-]+/[\w.-]+(?:@[^:]+)?[:/][^:]+\.gguf")
 
+# What stands beside a format in names of checkpoints.
+_OF_NO_WIDTH = frozenset(("autoround", "awq", "gptq", "dynamic", "quantized", "marlin"))
 # Files that stand for the folder they lie in: an index of weight files, and pickles, which are never opened.
 _OF_FOLDERS = (".index.json", ".bin", ".pt", ".pth")
 
@@ -79,6 +84,9 @@ def _from_name(name: str) -> ModelSpec:
         from kvplan.models.hub import read_hub_model  # noqa: PLC0415  the hub client costs 0.2 s
 
         return read_hub_model(name)
+    described = _with_format(name)
+    if described is not None:
+        return described
     raise UnknownModelError(
         f"No model is called {name!r}.",
         nearest=MODELS.nearest(name),
@@ -86,6 +94,32 @@ def _from_name(name: str) -> ModelSpec:
         if MODELS.nearest(name)
         else "See `kvplan models`, or name a hub id (org/name) or a path to a config.json.",
     )
+
+
+def _with_format(name: str) -> ModelSpec | None:
+    """Return the model of `minimax-m3-awq`: a catalogue name and the weight format that a checkpoint of it is called by."""
+    words = re.split(r"[\s_-]+", name.strip().lower())
+    for cut in range(len(words) - 1, 0, -1):
+        form = _format_of(words[cut:])
+        entry = MODELS.find("-".join(words[:cut])) if form is not None else None
+        if entry is not None and form is not None:
+            spec = read_catalogue_entry(MODELS.read(entry), where=f"model_specs/{entry.path.name}")
+            note = Note(
+                f"{name!r} is taken as {entry.id} in {form}: its files are not known, so bounds are those of published ones.",
+                f"model_specs/{entry.path.name}",
+            )
+            return replace(spec, id=name, published_as=form, assumptions=(*spec.assumptions, note))
+    return None
+
+
+def _format_of(words: Sequence[str]) -> str | None:
+    """Return the weight format that the last words of a name mean: one format, written out or among words of no width."""
+    for form in ("-".join(words), *words):
+        if all(word == form or word in _OF_NO_WIDTH for word in words) or form == "-".join(words):
+            with suppress(SettingError):
+                find_format(form)
+                return form
+    return None
 
 
 def _as_published(spec: ModelSpec, name: str, form: str) -> ModelSpec:

@@ -6,7 +6,8 @@ from kvplan.caches import MLA, FullAttention, SparseIndex
 from kvplan.dtypes import DTYPES, find_dtype
 from kvplan.errors import SettingError
 
-# Bytes of a row of 128 numbers, scales inside the row included; then bytes beside it per token and head.
+# Bytes of a row of 128 numbers, scales inside the row included; then bytes beside it per token and head. Where values are
+# stored otherwise than keys, the same of a value.
 ROWS = {
     "float32": (128 * 4, 0),
     "float16": (128 * 2, 0),
@@ -17,8 +18,16 @@ ROWS = {
     "int8": (128, 0),
     "int8_per_token_head": (128, 4),  # a float32 scale for K and one for V
     "fp8_per_token_head": (128, 4),
+    "int4_per_token_head": (128 // 2, 4),  # two numbers a byte; scale and zero point share 4 B
+    "turboquant_k8v4": (128, 0, 128 * 4 // 8, 4),  # a value's float16 scale and zero
+    "turboquant_4bit_nc": (128 * 4 // 8, 2, 128 * 4 // 8, 4),  # a key's float16 norm
+    "turboquant_k3v4_nc": (128 * 3 // 8, 2, 128 * 4 // 8, 4),
+    "turboquant_3bit_nc": (128 * 3 // 8, 2, 128 * 3 // 8, 4),
+    "ultraquant_4bit": (128 * 17 // 32, 0),  # 32 x 4 bits + an 8-bit exponent
     "int4": (128 * 36 // 64, 0),  # 64 x 4 bits + a bf16 scale + a bf16 shift = 36 B
     "nvfp4": (128 * 9 // 16, 0),  # 16 x 4 bits + an fp8 scale = 9 B
+    "nvfp4_4over6": (128 * 9 // 16, 0),
+    "nvfp4_ds_mla": (128 * 9 // 16, 0),  # its packed form counts for latents only
     "mxfp4": (128 * 17 // 32, 0),  # 32 x 4 bits + an 8-bit exponent = 17 B
     "q8_0": (128 * 34 // 32, 0),  # 32 x 8 bits + an fp16 scale
     "q5_1": (128 * 24 // 32, 0),  # 32 x 5 bits + an fp16 scale + an fp16 minimum
@@ -37,10 +46,11 @@ def test_the_table_has_every_format():
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_of_128(name):
     """A row of 128 numbers takes its whole blocks, and a head its scales beside them, for K and for V."""
-    row, scale = ROWS[name]
+    row, scale, *value = ROWS[name]
     dtype = find_dtype(name)
     assert dtype.row_bytes(128) == row
-    assert FullAttention(heads=8, key_dim=128, value_dim=128).token_bytes(dtype) == 8 * 2 * (row + scale)
+    stored = row + scale + sum(value or (row, scale))
+    assert FullAttention(heads=8, key_dim=128, value_dim=128).token_bytes(dtype) == 8 * stored
 
 
 @pytest.mark.parametrize(
@@ -59,6 +69,19 @@ def test_a_row_takes_whole_blocks(name, elements, size):
 def test_bits_count_the_scales(name, bits):
     """Bits per number are those stored, block scales included."""
     assert find_dtype(name).bits == bits
+
+
+def test_a_slot_of_key_and_value_is_even():
+    """40 numbers: a 3-bit key of 15 B + 2 and a 4-bit value of 20 B + 4 are 41 B, which take 42 (slot_size_aligned)."""
+    assert find_dtype("turboquant_k3v4_nc").head_bytes(40, 40) == 42
+    assert find_dtype("turboquant_k8v4").head_bytes(100, 100) == 100 + 50 + 4
+
+
+def test_packed_latents_have_a_size_of_their_own():
+    """512 latents in fp8 with 4 float32 scales and 64 bf16: 656 B; in fp4 with 32 fp8 scales and 64 fp8: 352 B."""
+    latent = MLA(latent_dim=512, rope_dim=64)
+    assert latent.token_bytes(find_dtype("fp8_ds_mla")) == 512 + 4 * 4 + 64 * 2
+    assert latent.token_bytes(find_dtype("nvfp4_ds_mla")) == 512 // 2 + 32 + 64
 
 
 def test_a_latent_is_one_row():

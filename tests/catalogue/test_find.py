@@ -3,7 +3,9 @@
 import pytest
 import yaml
 
+import kvplan
 from kvplan.catalogue import MODELS, Catalogue, normalise
+from kvplan.errors import UnknownModelError
 
 # As typed in shells, deployment files and issue reports.
 NAMES = {
@@ -226,3 +228,27 @@ def test_normalise_keeps_versions_apart():
     """Case and punctuation do not count, the point of a version does."""
     assert normalise("Llama 3.1:8B") == normalise("llama-3.1-8b") == "llama3.18b"
     assert normalise("qwen3:8b") != normalise("qwen3.8b")
+
+
+@pytest.mark.parametrize(
+    "name, model, form",
+    [
+        ("minimax-m3-awq", "minimax-m3", "awq"),
+        ("MiniMax-M3 AWQ", "minimax-m3", "awq"),
+        ("qwen3.6-35b-a3b-autoround-int4", "qwen3.6-35b-a3b", "int4"),
+        ("llama-3.1-8b-FP8-dynamic", "llama-3.1-8b", "fp8"),
+        ("qwen3-14b-gptq-int8", "qwen3-14b", "gptq-int8"),
+    ],
+)
+def test_a_model_may_be_named_with_its_weight_format(name, model, form):
+    """As people call checkpoints of their own: the catalogue's model, taken as published in that format, which is said."""
+    plain, named = kvplan.load_model(model), kvplan.load_model(name)
+    assert (named.layers, named.published_as) == (plain.layers, form)
+    assert any("its files are not known" in note.text for note in named.assumptions)
+
+
+@pytest.mark.parametrize("name", ["llama-3.1-8b-auto", "nonsense-fp8", "fp8", "llama-3.1-8b-fp8-experimental", "-awq"])
+def test_other_words_behind_a_name_are_not_read_away(name):
+    """A format is read, anything else beside it may mean another model."""
+    with pytest.raises(UnknownModelError):
+        kvplan.load_model(name)

@@ -3,6 +3,7 @@
 `KVPLAN_UPDATE=1 pytest tests/readme` writes the present output into the README, to be read before it is committed.
 """
 
+import json
 import os
 import re
 import shlex
@@ -78,6 +79,16 @@ def test_a_table_is_what_its_tool_prints(name):
         README.write_text(between.sub(lambda _: f"<!-- {name} -->\n{done.stdout}<!-- end -->", text), encoding="utf-8")
         return
     assert done.stdout == block[1]
+
+
+def test_the_rows_of_vllms_own_code_are_counted():
+    """The README counts the rows that the allocator is held to as the files hold them."""
+    folder = ROOT / "tests/engines/vllm"
+    rows = json.loads((folder / "allocator_rows.json").read_text(encoding="utf-8"))["rows"]
+    older = json.loads((folder / "release_rows.json").read_text(encoding="utf-8"))["rows"]
+    words = " ".join(TEXT.split())
+    assert f"all {len(rows)} rows over {len({row['model'] for row in rows})} catalogue models" in words
+    assert f"{len({row['version'] for row in older})} older releases in all {len(older)} rows" in words
 
 
 def test_the_ci_runs_the_commands_of_the_readme():

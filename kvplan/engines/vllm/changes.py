@@ -293,6 +293,79 @@ CHANGES: Final[tuple[Change, ...]] = (
         what="Values of windows have a width of their own.",
         source="v1/kv_cache_interface.py SlidingWindowSpec.head_size_v",
     ),
+    # -- formats -------------------------------------------------------------------------------------------------------
+    Change(
+        key="token_head_formats",
+        since=(0, 20),
+        what="Cache formats int8_per_token_head and fp8_per_token_head, a float32 scale for each token and head.",
+        source="config/cache.py CacheDType, v1/kv_cache_interface.py KVQuantMode",
+    ),
+    Change(
+        key="turboquant",
+        since=(0, 20),
+        what="Cache formats turboquant_k8v4, _4bit_nc, _k3v4_nc and _3bit_nc; the first and last two layers keep the model's.",
+        source="config/cache.py CacheDType, model_executor/layers/quantization/turboquant/config.py",
+    ),
+    Change(
+        key="nvfp4_format",
+        since=(0, 21),
+        what="Cache format nvfp4, on GPUs of compute capability 10.",
+        source="v1/attention/backends/flashinfer.py supported_kv_cache_dtypes",
+    ),
+    Change(
+        key="turboquant_hybrids",
+        since=(0, 21),
+        what="TurboQuant beside recurrent states, in every layer of attention; before, refused.",
+        source="engine/arg_utils.py create_engine_config, platforms/interface.py _align_hybrid_block_size",
+    ),
+    Change(
+        key="int4_format",
+        since=(0, 25),
+        what="Cache format int4_per_token_head.",
+        source="config/cache.py CacheDType, v1/kv_cache_interface.py KVQuantMode",
+    ),
+    Change(
+        key="formats_share_blocks",
+        since=(0, 25),
+        what="Blocks are longer where some layers keep the model's format: 32 for TurboQuant; before, 16.",
+        source="platforms/interface.py _align_heterogeneous_kv_block_size",
+    ),
+    Change(
+        key="turboquant_on_v1",
+        since=(0, 27),
+        what="TurboQuant on model runner V1 again; in 0.25 and 0.26 it asked for pages of a format `auto` and did not start.",
+        source="v1/worker/gpu_model_runner.py _reshape_kv_cache_tensors, model_executor/layers/attention/attention.py",
+    ),
+    Change(
+        key="int4_windows",
+        since=(0, 28),
+        what="Sliding windows in int4_per_token_head; before, their pages were counted in 8 bits and could not be read.",
+        source="v1/kv_cache_interface.py SlidingWindowSpec, v1/attention/backends/triton_attn.py customize_spec",
+    ),
+    Change(
+        key="nvfp4_4over6_format",
+        since=(0, 28),
+        what="Cache format nvfp4_4over6, laid out as nvfp4.",
+        source="config/cache.py CacheDType",
+    ),
+    Change(
+        key="nvfp4_latents",
+        since=(0, 30),
+        what="Cache format nvfp4_ds_mla: sparse latents in 352 B on GPUs of compute capability 10.",
+        source="config/cache.py CacheDType, v1/attention/backends/mla/flashmla_sparse.py",
+    ),
+    Change(
+        key="ultraquant",
+        since=(0, 32),
+        what="Cache format ultraquant_4bit on AMD's GPUs; the first and last two layers keep the model's, hybrids' none.",
+        source="config/cache.py CacheDType, v1/attention/backends/ultraquant_attn.py",
+    ),
+    Change(
+        key="nvfp4_everywhere",
+        since=(0, 32),
+        what="nvfp4 on GPUs of compute capability 8, 9 and 12 too, without sinks and heads of 64.",
+        source="v1/attention/backends/flashinfer.py supports_kv_cache_dtype, supports_combination",
+    ),
     # -- kernels and block sizes ---------------------------------------------------------------------------------------
     Change(
         key="cutlass_latents",
@@ -684,6 +757,16 @@ def applies(key: str, version: Version) -> bool:
 
     """
     return version >= _SINCE[key]
+
+
+def since(key: str) -> Version:
+    """Return the first release with the rule.
+
+    Raises:
+        KeyError: no entry has this key.
+
+    """
+    return _SINCE[key]
 
 
 @cache

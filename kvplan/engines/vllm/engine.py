@@ -15,6 +15,7 @@ from kvplan.engines.vllm.grouping import Group, Registered, group_layers, group_
 from kvplan.engines.vllm.kernel_layouts import Kernels
 from kvplan.engines.vllm.kernels import INSTINCT, Device
 from kvplan.engines.vllm.layout import VllmLayout
+from kvplan.engines.vllm.profile.items import has_rule
 from kvplan.engines.vllm.profile.peak import grows_to
 from kvplan.engines.vllm.registry import Registry
 from kvplan.engines.vllm.specs import Flight
@@ -434,7 +435,7 @@ _FP8_ONLY = ("deepseek_v4", "deepseek_ref")
 
 def _kv_dtype(asked: str, model: ModelSpec, model_dtype: Dtype, gpu: GpuSpec | None, version: changes.Version) -> Dtype:
     """Return the cache's format."""
-    dtype = model_dtype if asked == "auto" else find_dtype(asked)
+    dtype = model_dtype if asked == "auto" else refusals.known_kv_dtype(asked)
     if asked == "auto" and model.model_type in _FP8_ON_BLACKWELL and defaults.generation(gpu)[0] == 10:
         dtype = find_dtype("fp8_e4m3") if changes.applies("glm_fp8_on_blackwell", version) else dtype
     if model.model_type in _FP8_ONLY:
@@ -445,7 +446,7 @@ def _kv_dtype(asked: str, model: ModelSpec, model_dtype: Dtype, gpu: GpuSpec | N
             )
         return find_dtype("fp8_ds_mla")
     if dtype != model_dtype:
-        refusals.check_kv_dtype(dtype)
+        refusals.check_kv_dtype(dtype, version)
     return model_dtype if ignores_kv_dtype(model) else dtype
 
 
@@ -475,6 +476,13 @@ def _notes(version: str, gpu: GpuSpec | None, model: ModelSpec, parallel: Parall
             Note(
                 "Triton's kernel for latents on AMD; AITER's (VLLM_ROCM_USE_AITER=1) is not planned",
                 "vLLM platforms/rocm.py",
+            )
+        )
+    if {"vision", "audio"} & {part.component for part in model.outer} and not has_rule(model.model_type):
+        notes.append(
+            Note(
+                f"How large vLLM's profile run makes a picture of {model.model_type} is not known: 4,096 tokens, as most have",
+                "vLLM model_executor/models: get_mm_max_tokens_per_item",
             )
         )
     if vendor not in ("NVIDIA", "AMD", "Intel", "unknown"):

@@ -5,17 +5,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from kvplan.caches import MLA, FullAttention, LayerCache, SparseIndex
-from kvplan.dtypes import Dtype
+from kvplan.dtypes import Dtype, find_dtype
 from kvplan.engines.base import Setting
+from kvplan.engines.vllm.changes import Version, applies, since
 from kvplan.errors import SettingError
 from kvplan.gpus import GpuSpec
 from kvplan.models.spec import ModelSpec
 from kvplan.parallel import Parallelism
 
-# config/cache.py CacheDType, in kvplan's names; turboquant, octave and ultraquant have no layout here.
-_KV_DTYPES = (
-    "float16", "bfloat16", "fp8_e4m3", "fp8_e5m2", "fp8_ds_mla", "nvfp4", "int8_per_token_head", "fp8_per_token_head",
-)  # fmt: skip
+# config/cache.py CacheDType, in kvplan's names, each with the entry of `changes` that brought it; None: always there.
+_KV_DTYPES: dict[str, str | None] = {
+    "float16": None, "bfloat16": None, "fp8_e4m3": None, "fp8_e5m2": None, "fp8_ds_mla": "packed_latents",
+    "nvfp4": "nvfp4_format", "nvfp4_4over6": "nvfp4_4over6_format", "nvfp4_ds_mla": "nvfp4_latents",
+    "int8_per_token_head": "token_head_formats", "fp8_per_token_head": "token_head_formats",
+    "int4_per_token_head": "int4_format", "turboquant_k8v4": "turboquant", "turboquant_4bit_nc": "turboquant",
+    "turboquant_k3v4_nc": "turboquant", "turboquant_3bit_nc": "turboquant", "ultraquant_4bit": "ultraquant",
+}  # fmt: skip
+# Those whose layout is not modelled, with their first release.
+_NOT_MODELLED = dict.fromkeys(("octave_k3v4", "octave_k3v3", "octave_k3v3_compact"), "0.33")
 _COUNTS = (
     "max_num_seqs",
     "max_num_batched_tokens",
@@ -96,16 +103,37 @@ def attention_heads(model: ModelSpec) -> list[int]:
     return sorted(heads - {0, 1})
 
 
-def check_kv_dtype(dtype: Dtype) -> None:
-    """Refuse a cache format that vLLM does not have.
+def known_kv_dtype(name: str) -> Dtype:
+    """Return the cache format of that name.
 
     Raises:
-        SettingError: with those it has.
+        SettingError: kvplan does not know it.
+
+    """
+    if since := _NOT_MODELLED.get(name.strip().lower().replace("-", "_")):
+        raise SettingError(
+            f"vLLM has the KV-cache dtype {name} since {since}; kvplan does not model its layout.",
+            hint=f"Modelled: auto, {', '.join(_KV_DTYPES)}.",
+        )
+    return find_dtype(name)
+
+
+def check_kv_dtype(dtype: Dtype, version: Version) -> None:
+    """Refuse a cache format that this release of vLLM does not have.
+
+    Raises:
+        SettingError: with those it has, or with the first release that has this one.
 
     """
     if dtype.name not in _KV_DTYPES:
+        has = [name for name, key in _KV_DTYPES.items() if key is None or applies(key, version)]
+        raise SettingError(f"vLLM has no KV-cache dtype {dtype.name!r}.", hint=f"It has: auto, {', '.join(has)}.")
+    key = _KV_DTYPES[dtype.name]
+    if key is not None and not applies(key, version):
+        release = ".".join(map(str, since(key)))
         raise SettingError(
-            f"vLLM has no KV-cache dtype {dtype.name!r}.", hint=f"It has: auto, {', '.join(_KV_DTYPES)}."
+            f"vLLM has no KV-cache dtype {dtype.name!r} before {release}.",
+            hint=f"Plan with vllm@{release} or newer, or with --kv-dtype fp8 or auto.",
         )
 
 

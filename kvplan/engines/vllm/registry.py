@@ -20,7 +20,7 @@ from kvplan.caches import (
 from kvplan.caches.compressed import CompressorState
 from kvplan.dtypes import Dtype, find_dtype
 from kvplan.engines.base import Settings
-from kvplan.engines.vllm import compressed, states
+from kvplan.engines.vllm import cache_formats, compressed, states
 from kvplan.engines.vllm.changes import Version, applies
 from kvplan.engines.vllm.defaults import BLOCK_TOKENS
 from kvplan.engines.vllm.departures import SINKS, check_established, registered
@@ -72,7 +72,11 @@ class Registry:
         """The specs, layer by layer."""
         specs = {cache: self._spec(cache) for cache in self._kinds}
         of_cache = {id(cache): specs[cache] for _, cache in self._caches}
-        return tuple((index, of_cache[id(cache)]) for index, cache in self._caches)
+        kept = self._boundary
+        return tuple(
+            (index, self._in_model_format(of_cache[id(cache)]) if index in kept else of_cache[id(cache)])
+            for index, cache in self._caches
+        )
 
     @cached_property
     def block_tokens(self) -> int:
@@ -95,6 +99,9 @@ class Registry:
         of_layer = {
             key: [self._shard(cache) for cache in registered(self.model, layer)] for key, layer in distinct.items()
         }
+        cache_formats.check(
+            self.settings, [cache for caches in of_layer.values() for cache in caches], self.model, self.device
+        )
         return tuple((index, cache) for index, layer in enumerate(self.model.layers) for cache in of_layer[id(layer)])
 
     def _shard(self, cache: LayerCache) -> LayerCache:
@@ -137,6 +144,11 @@ class Registry:
         """Whether every layer has a window of latents beside its entries, as in DeepSeek V4."""
         return self._pooled and any(isinstance(cache, SlidingWindow) for cache in self._kinds)
 
+    @cached_property
+    def _boundary(self) -> frozenset[int]:
+        """The layers that keep the model's format beside a cache format that spares them."""
+        return cache_formats.boundary_layers(self.settings.kv_dtype, self.model)
+
     # -- kernel, block size and page ---------------------------------------------------------------------------------
 
     @cached_property
@@ -155,6 +167,9 @@ class Registry:
     @cached_property
     def _preferred_kernel(self) -> Kernel:
         fp8 = self.settings.kv_dtype.name.startswith("fp8")
+        own = cache_formats.own_kernel(self.settings.kv_dtype, boundary=bool(self._boundary))
+        if own is not None:
+            return own
         if (asked := self.settings["attention_backend"]) != "auto":
             return named_kernel(asked, self.device, fp8=fp8)
         if self._latents:
@@ -222,7 +237,8 @@ class Registry:
         if not attention:
             return int(self.settings["block_size"] or BLOCK_TOKENS), None
         if not self._states:
-            return self._preferred, None
+            shared = cache_formats.shared_block(self._preferred, self._kernel, self.device) if self._boundary else None
+            return shared or self._preferred, None
         delta_nets = all(state.style == "gated_delta_net" for state in self._states)
         by_kernel = applies("hybrids_by_kernel", self.version)
         given = int(self.settings["block_size"] or BLOCK_TOKENS)
@@ -252,7 +268,7 @@ class Registry:
         if isinstance(cache, SparseIndex):
             # MiniMax-M3's index keys, beside ordinary attention, stay in bf16 (config/attention.py indexer_kv_dtype).
             return compressed.index_dtype(cache.dim) if self._latents else find_dtype("bfloat16")
-        if isinstance(cache, MLA) and self._kernel.packed:
+        if isinstance(cache, MLA) and self._kernel.packed and self.settings.kv_dtype.packed_mla_bytes is None:
             return find_dtype("fp8_ds_mla")
         return self.settings.kv_dtype
 
@@ -292,6 +308,11 @@ class Registry:
         if isinstance(cache, ChunkedLocal) and applies("chunks", self.version):
             return replace(spec, kind="chunked", window=cache.chunk)
         return spec
+
+    def _in_model_format(self, spec: LayerSpec) -> LayerSpec:
+        """Return the spec of a layer that keeps the model's format."""
+        dtype = self.settings.model_dtype
+        return replace(spec, dtype=dtype, content_bytes=self._token_bytes(spec.cache, dtype))
 
     def _state_spec(self, state: RecurrentState) -> LayerSpec:
         spec = states.state_spec(

@@ -88,9 +88,9 @@ def test_index_keys_are_reserved_forty_times():
 @pytest.mark.parametrize(
     "model, context, item",
     [
-        ("qwen3.5-35b-a3b", 131_072, "1 picture of 16,384 tokens, 65,536 patches"),
-        ("gemma-3-27b", 8192, "32 picture of 256 tokens, 131,072 patches"),
-        ("qwen2.5-vl-7b", 32_768, "1 video of 4 frames of 32,768 tokens, 131,072 patches"),
+        ("qwen3.5-35b-a3b", 131_072, "1 x picture of 16,384 tokens, 65,536 patches"),
+        ("gemma-3-27b", 8192, "32 x picture of 256 tokens, 131,072 patches"),
+        ("qwen2.5-vl-7b", 32_768, "1 x video of 4 frames of 32,768 tokens, 131,072 patches"),
     ],
 )
 def test_the_largest_items_are_encoded_at_once(model, context, item):

@@ -6,10 +6,11 @@ from typing import NamedTuple
 from kvplan.caches import MLA, SparseIndex
 from kvplan.engines.base import Settings, Stage
 from kvplan.engines.vllm.changes import Version
-from kvplan.engines.vllm.profile.encoder import NOTHING, encoding, longest_video
+from kvplan.engines.vllm.profile.encoder import NOTHING, encoding
 from kvplan.engines.vllm.profile.experts import ExpertsOnRank, workspace_bytes
 from kvplan.engines.vllm.profile.forward import widest
 from kvplan.engines.vllm.profile.indexers import LOGITS_BYTES, index_workspace
+from kvplan.engines.vllm.profile.items import has_rule, longest_video
 from kvplan.engines.vllm.profile.runner import Runner
 from kvplan.engines.vllm.profile.sampler import counts_bytes, sampler_bytes
 from kvplan.gpus import GpuSpec
@@ -25,6 +26,8 @@ _HOPPER = (9, 0)
 _CHUNKED_FROM, _V0_TOKENS = 32_768, 2048
 # v1/attention/backends/mla/common.py: at most 64 Ki tokens' latents are expanded at once.
 _EXPANDED_TOKENS = 64 * 1024
+# Bounds where the largest picture of a family is not known: those that are take from 256 to 38 Ki tokens.
+_GUESSED = (0.5, 2.0)
 
 
 class Phase(NamedTuple):
@@ -93,7 +96,8 @@ class ProfileRun:
         if first and not self.settings["skip_mm_profiling"]:
             limit = self.settings["limit_images"]
             most = None if limit is None else limit * self.settings["max_num_seqs"]
-            seen = encoding(model, self.ranks, tokens=tokens, context=self.context, most=most)
+            each = self.settings["max_num_seqs"] if self.runner == "V0" else None
+            seen = encoding(model, self.ranks, tokens=tokens, context=self.context, most=most, sequences=each)
         kept, passing = self._experts()
         indexed, how_indexed = index_workspace(model, self.version, context=self.context, batched_tokens=tokens)
         width = widest(
@@ -136,6 +140,8 @@ class ProfileRun:
             )
             states = (tokens + sequences) * hidden
             phases.append(Phase(name="sampler", bytes=seen.held + size + states, formula=f"{how} + hidden states"))
+        if seen is not NOTHING and not has_rule(model.model_type):
+            return Peak(held=tuple(held), phases=tuple(phases), low=_GUESSED[0], high=_GUESSED[1])
         return Peak(held=tuple(held), phases=tuple(phases))
 
     @property

@@ -1,8 +1,10 @@
 """vLLM's defaults that depend on its version, the GPU, the model or how it is used."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from kvplan.caches import ChunkedLocal
+from kvplan.engines.vllm import refusals
 from kvplan.engines.vllm.changes import Version, applies, version_tuple
 from kvplan.engines.vllm.profile.runner import is_v2
 from kvplan.gpus import GpuSpec
@@ -134,3 +136,27 @@ def concurrent_batches(model: ModelSpec, version: Version, pipeline: int) -> int
         # Asynchronous scheduling was off with a separate draft model.
         return 1 if model.speculates == "draft_model" and not applies("v2_runner_all", version) else 2
     return pipeline + 1 if is_v2(model, version, quantised=False) else pipeline
+
+
+def preset(
+    version: str, model: ModelSpec, gpu: GpuSpec | None, given: Mapping[str, Any], *, on_v0: bool
+) -> dict[str, Any]:
+    """Return the defaults that depend on version, model, GPU or use."""
+    release = version_tuple(version)
+    if on_v0:
+        tokens, seqs = v0_batch_defaults(model)
+    else:
+        tokens, seqs = batch_defaults(gpu, release, serves=given.get("usage", "serve") == "serve")
+    tokens = max(tokens, largest_item(model, release))
+    if applies("seqs_up_to_tokens", release):
+        # A batch has at most as many requests as tokens (engine/arg_utils.py).
+        seqs = min(seqs, given.get("max_num_batched_tokens", tokens))
+    return {
+        "gpu_memory_utilization": memory_fraction(version),
+        "max_num_seqs": seqs,
+        "max_num_batched_tokens": tokens,
+        "enable_prefix_caching": not on_v0 and prefix_caching(model, release),
+        "disable_hybrid_kv_cache_manager": promotes_windows(
+            model, release, refusals.connector(given.get("kv_transfer_config", ""))
+        ),
+    }

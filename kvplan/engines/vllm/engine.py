@@ -4,24 +4,21 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kvplan.caches import MLA
-from kvplan.dtypes import Dtype, find_dtype
 from kvplan.engines.base import ArgSpec, CacheLayout, Engine, MemoryBudget, Settings, Size, Stage
 from kvplan.engines.vllm import adapters as slots
-from kvplan.engines.vllm import changes, defaults, loading, refusals, states, v0
+from kvplan.engines.vllm import changes, defaults, dtypes, loading, refusals, states, v0
 from kvplan.engines.vllm.budget import Division
-from kvplan.engines.vllm.departures import ignores_kv_dtype
 from kvplan.engines.vllm.grouping import Group, Registered, group_layers, group_of_layers
 from kvplan.engines.vllm.kernel_layouts import Kernels
 from kvplan.engines.vllm.kernels import INSTINCT, Device
 from kvplan.engines.vllm.layout import VllmLayout
-from kvplan.engines.vllm.profile.items import has_rule
+from kvplan.engines.vllm.notes import notes
 from kvplan.engines.vllm.profile.peak import grows_to
 from kvplan.engines.vllm.registry import Registry
 from kvplan.engines.vllm.specs import Flight
 from kvplan.errors import SettingError
 from kvplan.gpus import GpuSpec
-from kvplan.models.spec import ModelSpec, Note
+from kvplan.models.spec import ModelSpec
 from kvplan.parallel import Parallelism
 from kvplan.units import GIB
 from kvplan.weights.figure import WeightItem
@@ -116,14 +113,10 @@ class Vllm(Engine):
         for name in ("mamba_cache_dtype", "mamba_ssm_cache_dtype"):
             if name in checked:
                 checked[name] = states.known_state_dtype(name, checked[name])
-        asked_dtype = checked.get("dtype", "auto")
-        model_dtype = find_dtype(model.dtype if asked_dtype == "auto" else asked_dtype)
-        if model_dtype.name == "float32" and asked_dtype == "auto":
-            # --dtype auto loads float32 checkpoints in 16 bits (config/model.py _resolve_auto_dtype).
-            model_dtype = find_dtype("bfloat16")
+        model_dtype = dtypes.model_dtype(model, checked.get("dtype", "auto"))
         release = changes.version_tuple(version)
-        dtype = _kv_dtype(kv_dtype, model, model_dtype, gpu, release)
-        old = _why_v0(
+        dtype = dtypes.cache_dtype(kv_dtype, model, model_dtype, gpu, release)
+        old = v0.why(
             checked.get("use_v1"),
             model,
             release,
@@ -132,7 +125,7 @@ class Vllm(Engine):
             model_dtype=model_dtype,
             parallel=parallel,
         )
-        preset = _defaults(version, model, gpu, checked, on_v0=old is not None)
+        preset = defaults.preset(version, model, gpu, checked, on_v0=old is not None)
         args = self.with_defaults(checked, preset, f"default of vLLM {version}")
         refusals.check_vendor(gpu)
         refusals.check(args, given=checked, model=model, parallel=parallel)
@@ -141,7 +134,7 @@ class Vllm(Engine):
             args=args,
             kv_dtype=dtype,
             model_dtype=model_dtype,
-            notes=tuple(_notes(version, gpu, model, parallel, old)),
+            notes=tuple(notes(version, gpu, model, parallel, old)),
         )
 
     def layout(
@@ -170,7 +163,7 @@ class Vllm(Engine):
             retained=max(drafts - 1, 0) if _reads_ahead(model, version, drafts) else 0,
         )
         layers = registry.layers
-        if _on_v0(model, settings, gpu, parallel):
+        if v0.runs(model, settings, gpu, parallel):
             layers = tuple(layer for layer in v0.layers(registry) if layer[0] in on_stage)
             groups: tuple[Group, ...] = (group_of_layers(layers),) if layers else ()
             version = v0.ACCOUNTS
@@ -315,7 +308,7 @@ class Vllm(Engine):
         self, *, model: ModelSpec, parallel: Parallelism, settings: Settings, gpu: GpuSpec
     ) -> int | None:
         """Return the length up to which the profile run grows with max_model_len."""
-        return grows_to(model, on_v0=_on_v0(model, settings, gpu, parallel))
+        return grows_to(model, on_v0=v0.runs(model, settings, gpu, parallel))
 
     def budget(
         self,
@@ -338,61 +331,8 @@ class Vllm(Engine):
             gpu=gpu,
             version=release,
             context=context,
-            on_v0=_on_v0(model, settings, gpu, parallel),
+            on_v0=v0.runs(model, settings, gpu, parallel),
         ).budget()
-
-
-def _defaults(
-    version: str, model: ModelSpec, gpu: GpuSpec | None, given: Mapping[str, Any], *, on_v0: bool
-) -> dict[str, Any]:
-    """Return the defaults that depend on version, model, GPU or use."""
-    release = changes.version_tuple(version)
-    if on_v0:
-        tokens, seqs = defaults.v0_batch_defaults(model)
-    else:
-        tokens, seqs = defaults.batch_defaults(gpu, release, serves=given.get("usage", "serve") == "serve")
-    tokens = max(tokens, defaults.largest_item(model, release))
-    if changes.applies("seqs_up_to_tokens", release):
-        # A batch has at most as many requests as tokens (engine/arg_utils.py).
-        seqs = min(seqs, given.get("max_num_batched_tokens", tokens))
-    return {
-        "gpu_memory_utilization": defaults.memory_fraction(version),
-        "max_num_seqs": seqs,
-        "max_num_batched_tokens": tokens,
-        "enable_prefix_caching": not on_v0 and defaults.prefix_caching(model, release),
-        "disable_hybrid_kv_cache_manager": defaults.promotes_windows(
-            model, release, refusals.connector(given.get("kv_transfer_config", ""))
-        ),
-    }
-
-
-def _why_v0(forced: bool | None, model: ModelSpec, version: changes.Version, **what: Any) -> str | None:
-    """Return why the V0 engine runs: VLLM_USE_V1 decides where it is set and both engines are there."""
-    if forced is None or changes.applies("v1_only", version):
-        return v0.why_v0(model, version, **what)
-    return None if forced else "VLLM_USE_V1=0 asks for it"
-
-
-def _model_dtype(model: ModelSpec, asked: str) -> Dtype:
-    """Return the format of what is not quantised; `auto` loads float32 checkpoints in 16 bits (config/model.py)."""
-    if asked != "auto":
-        return find_dtype({"half": "float16", "float": "float32"}.get(asked, asked))
-    dtype = find_dtype(model.dtype)
-    return find_dtype("bfloat16") if dtype.name == "float32" else dtype
-
-
-def _on_v0(model: ModelSpec, settings: Settings, gpu: GpuSpec | None, parallel: Parallelism) -> bool:
-    """Whether the V0 engine runs."""
-    why = _why_v0(
-        settings["use_v1"],
-        model,
-        changes.version_tuple(settings.version),
-        gpu=gpu,
-        kv_dtype=settings.kv_dtype,
-        model_dtype=settings.model_dtype,
-        parallel=parallel,
-    )
-    return why is not None
 
 
 def _device(gpu: GpuSpec | None, version: changes.Version) -> Device:
@@ -425,80 +365,3 @@ def _encoder_tokens(model: ModelSpec, settings: Settings, version: changes.Versi
     if changes.applies("cross_by_batch", version):
         return int(settings["max_num_batched_tokens"])
     return int(settings["encoder_tokens"] or model.encoder_tokens or settings["max_num_batched_tokens"])
-
-
-# Families that take fp8 where no format is given: on Blackwell (model_executor/models/config.py), or always, and then in
-# the packed form (models/deepseek_v4/attention.py _resolve_dsv4_kv_cache_dtype).
-_FP8_ON_BLACKWELL = ("glm_moe_dsa", "glm5_next")
-_FP8_ONLY = ("deepseek_v4", "deepseek_ref")
-
-
-def _kv_dtype(asked: str, model: ModelSpec, model_dtype: Dtype, gpu: GpuSpec | None, version: changes.Version) -> Dtype:
-    """Return the cache's format."""
-    dtype = model_dtype if asked == "auto" else refusals.known_kv_dtype(asked)
-    if asked == "auto" and model.model_type in _FP8_ON_BLACKWELL and defaults.generation(gpu)[0] == 10:
-        dtype = find_dtype("fp8_e4m3") if changes.applies("glm_fp8_on_blackwell", version) else dtype
-    if model.model_type in _FP8_ONLY:
-        if asked != "auto" and not dtype.name.startswith("fp8"):
-            raise SettingError(
-                f"vLLM refuses the KV-cache dtype {asked}: {model.model_type} is cached in fp8 only.",
-                hint="Use --kv-dtype fp8 or auto.",
-            )
-        return find_dtype("fp8_ds_mla")
-    if dtype != model_dtype:
-        refusals.check_kv_dtype(dtype, version)
-    return model_dtype if ignores_kv_dtype(model) else dtype
-
-
-def _notes(version: str, gpu: GpuSpec | None, model: ModelSpec, parallel: Parallelism, on_v0: str | None) -> list[Note]:
-    notes = []
-    if parallel.data > 1 and model.moe is not None:
-        ranks = parallel.tensor * parallel.data
-        notes.append(
-            Note(
-                f"Experts are split over {ranks} tensor x data-parallel ranks; for separate servers plan one of them",
-                "vLLM 0.33 fused_moe/config.py FusedMoEParallelConfig.make",
-            )
-        )
-    notes += _version_notes(version)
-    if on_v0 is not None:
-        notes.append(Note(f"The V0 engine is planned: {on_v0}", "vLLM engine/arg_utils.py _is_v1_supported_oracle"))
-        if any(cache.kind == "recurrent_state" for cache, _ in model.caches):
-            notes.append(
-                Note(
-                    "V0 keeps recurrent states outside the cache; they are not counted",
-                    "vLLM 0.8 model_executor/models",
-                )
-            )
-    vendor = gpu.vendor if gpu is not None else "unknown"
-    if vendor == "AMD" and any(isinstance(cache, MLA) for cache, _ in model.caches):
-        notes.append(
-            Note(
-                "Triton's kernel for latents on AMD; AITER's (VLLM_ROCM_USE_AITER=1) is not planned",
-                "vLLM platforms/rocm.py",
-            )
-        )
-    if {"vision", "audio"} & {part.component for part in model.outer} and not has_rule(model.model_type):
-        notes.append(
-            Note(
-                f"How large vLLM's profile run makes a picture of {model.model_type} is not known: 4,096 tokens, as most have",
-                "vLLM model_executor/models: get_mm_max_tokens_per_item",
-            )
-        )
-    if vendor not in ("NVIDIA", "AMD", "Intel", "unknown"):
-        notes.append(Note(f"Block sizes of NVIDIA kernels used for {vendor}", "vLLM platforms/cuda.py"))
-    return notes
-
-
-def _version_notes(version: str) -> list[Note]:
-    """Say where a version has no rules of its own here."""
-    release = changes.version_tuple(version)
-    if release < changes.OLDEST:
-        text = f"Versions before 0.8 are planned as V0 was in 0.8, {version} included"
-    elif release[:2] > changes.NEWEST:
-        text = f"vLLM {version} is newer than the rules known here: those of 0.33 are used"
-    elif "dev" in version or "rc" in version:
-        text = f"A build on the way is planned as the release before it: {version}"
-    else:
-        return []
-    return [Note(text, "kvplan engines vllm --changes")]

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from kvplan.caches import RecurrentState, SparseIndex
 from kvplan.dtypes import Dtype
-from kvplan.engines.vllm.changes import Version, applies
+from kvplan.engines.base import Settings
+from kvplan.engines.vllm.changes import Version, applies, version_tuple
 from kvplan.engines.vllm.grouping import Registered
 from kvplan.engines.vllm.registry import Registry
 from kvplan.gpus import GpuSpec
@@ -23,7 +24,8 @@ ACCOUNTS: Version = (0, 7)
 _TO_THE_END = ("bart", "mllama", "florence2", "donut", "phi4flash", "motif")
 
 
-def why_v0(
+def why(
+    forced: bool | None,
     model: ModelSpec,
     version: Version,
     *,
@@ -32,12 +34,14 @@ def why_v0(
     model_dtype: Dtype,
     parallel: Parallelism,
 ) -> str | None:
-    """Return why this version runs V0 by default; None where it runs V1.
+    """Return why this version runs V0; None where it runs V1. VLLM_USE_V1 decides where it is set and both are there.
 
     Source: engine/arg_utils.py _is_v1_supported_oracle.
     """
     if applies("v1_only", version):
         return None
+    if forced is not None:
+        return None if forced else "VLLM_USE_V1=0 asks for it"
     generation = gpu.compute_capability if gpu and gpu.vendor == "NVIDIA" else None
     kinds = {cache.kind for cache, _ in model.caches}
     if not applies("v1", version):
@@ -55,6 +59,20 @@ def why_v0(
     if kv_dtype != model_dtype and not _v1_takes_fp8(version, gpu, generation):
         return f"V1 has no {kv_dtype.name} cache on this GPU yet"
     return None
+
+
+def runs(model: ModelSpec, settings: Settings, gpu: GpuSpec | None, parallel: Parallelism) -> bool:
+    """Whether these settings run V0."""
+    reason = why(
+        settings["use_v1"],
+        model,
+        version_tuple(settings.version),
+        gpu=gpu,
+        kv_dtype=settings.kv_dtype,
+        model_dtype=settings.model_dtype,
+        parallel=parallel,
+    )
+    return reason is not None
 
 
 def _v1_takes_fp8(version: Version, gpu: GpuSpec | None, generation: tuple[int, int] | None) -> bool:

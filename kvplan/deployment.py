@@ -1,7 +1,7 @@
 """A deployment: a model on GPUs under an engine's settings; everything of a plan that does not depend on the request."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -38,10 +38,9 @@ class Deployment:
         scheme, as_published: how the weights are stored, and whether that is how they are published.
         kv_cache_memory: bytes of cache per GPU given outright; None: the budget decides.
         stages, layouts: one of each per pipeline stage.
-        laid_out: the model with what its draft caches: what the layouts are of.
-        asked_kv_dtype: the cache format that was asked for, or that the checkpoint declares.
         notes: what to know of what is served beside the model.
         arguments: of the call that asked for it, by `kvplan.estimate`'s names, so that a variant can be asked for.
+        under: returns the same under another version of the engine; raises KvplanError where that one does not serve it.
 
     """
 
@@ -56,10 +55,9 @@ class Deployment:
     kv_cache_memory: int | None
     stages: tuple[Stage, ...]
     layouts: tuple[CacheLayout, ...]
-    laid_out: ModelSpec
-    asked_kv_dtype: str
     notes: tuple[Note, ...]
     arguments: Mapping[str, Any]
+    under: Callable[[str], "Deployment"]
 
     @cached_property
     def checkpoint(self) -> Agreement:
@@ -70,32 +68,17 @@ class Deployment:
 
     @cached_property
     def others(self) -> tuple["Deployment", ...]:
-        """The same under other versions of the engine, which intervals cover where none was named; weights are taken as equal."""
+        """The same under other versions of the engine that serve it, which intervals cover where none was named."""
         if self.settings.version_named or self.group is None or self.kv_cache_memory is not None:
             return ()
-        found = (self._under(version) for version in self.engine.stand_for_others)
+        found = (self._served_by(version) for version in self.engine.stand_for_others)
         return tuple(other for other in found if other is not None)
 
-    def _under(self, version: str) -> "Deployment | None":
-        """Return the deployment under another version; None where that one does not serve it."""
+    def _served_by(self, version: str) -> "Deployment | None":
         try:
-            settings = self.engine.settings(
-                version=version,
-                given=self.arguments["engine_args"],
-                kv_dtype=self.asked_kv_dtype,
-                model=self.model,
-                gpu=self._gpu,
-                parallel=self.parallel,
-            )
-            layouts = tuple(
-                self.engine.layout(
-                    model=self.laid_out, stage=stage, parallel=self.parallel, settings=settings, gpu=self._gpu
-                )
-                for stage in self.stages
-            )
+            return self.under(version)
         except KvplanError:
             return None
-        return replace(self, settings=settings, layouts=layouts)
 
     # -- memory ------------------------------------------------------------------------------------------------------
 

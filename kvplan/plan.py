@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kvplan.deployment import Deployment, at_least, at_most, planned
 from kvplan.engines.base import CacheGroup, CacheLayout, MemoryBudget
@@ -20,16 +20,14 @@ SCHEMA = "kvplan.plan/1"
 Verdict = Literal["fits", "tight", "does_not_fit", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What is asked: the tokens of one request, and how many at once (None: not asked, one)."""
 
     context_tokens: int
     concurrent_requests: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
+class Capacity(NamedTuple):
     """What the cache memory holds, in one replica.
 
     Attributes:
@@ -50,8 +48,7 @@ class Capacity:
     replicas: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sessions:
+class Sessions(NamedTuple):
     """Requests of the context whose caches are kept at once: on the GPU, and idle ones in host memory."""
 
     gpu: int

@@ -1,11 +1,11 @@
 """ModelSpec + engine settings + GpuSpec to Plan: the one path that every command takes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from os import PathLike, fspath
 from os.path import exists
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kvplan.additions import Draft, adapter_items, adapter_notes, draft_item, find_draft, read_adapters, with_draft
 from kvplan.deployment import Deployment
@@ -155,11 +155,10 @@ def _deploy(
             hint="Name more GPUs, or lower the parallel sizes.",
         )
     device = group.gpu if group else None
-    asked_kv_dtype = _kv_dtype(kv_dtype, model, engine)
     settings = engine.settings(
         version=version,
         given=given,
-        kv_dtype=asked_kv_dtype,
+        kv_dtype=_kv_dtype(kv_dtype, model, engine),
         model=model,
         gpu=device,
         parallel=parallel,
@@ -207,8 +206,6 @@ def _deploy(
             engine.layout(model=laid_out, stage=stage, parallel=parallel, settings=settings, gpu=device)
             for stage in stages
         ),
-        laid_out=laid_out,
-        asked_kv_dtype=asked_kv_dtype,
         notes=tuple(adapter_notes(loads.adapters, model)),
         arguments={
             "model": model,
@@ -224,6 +221,20 @@ def _deploy(
             "draft": draft_name,
             "adapters": adapter_names,
         },
+        under=lambda version: _deploy(
+            model,
+            group,
+            f"{engine.name}@{version}",
+            tensor,
+            pipeline,
+            data,
+            quantization,
+            kv_dtype,
+            kv_cache_memory,
+            engine_args,
+            draft_name,
+            adapter_names,
+        ),
     )
 
 
@@ -237,14 +248,13 @@ def _kv_dtype(asked: str, model: ModelSpec, engine: Engine) -> str:
 def _memory(size: int | str | None) -> int | None:
     if size is None:
         return None
-    size = parse_size(size) if isinstance(size, str) else size
+    size = parse_size(size, name="kv_cache_memory") if isinstance(size, str) else size
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
         raise SettingError(f"kv_cache_memory is {size!r}; bytes per GPU or a size such as 10GiB was expected.")
     return size
 
 
-@dataclass(frozen=True, kw_only=True)
-class Loads:
+class Loads(NamedTuple):
     """What decides the weights of a stage: how they are stored and spread, and what is loaded beside them."""
 
     engine: Engine

@@ -36,8 +36,12 @@ def round_up(a: int, multiple: int) -> int:
     return -(-a // multiple) * multiple
 
 
-def parse_size(text: str) -> int:
+def parse_size(text: str, *, name: str = "") -> int:
     """Return the bytes that a text such as `24GiB`, `80GB` or `512MiB` means (GB is decimal, GiB binary).
+
+    Args:
+        text: the size.
+        name: of the option that gives it, for the message.
 
     Raises:
         SettingError: the text is not a positive size.
@@ -46,12 +50,16 @@ def parse_size(text: str) -> int:
     match = re.fullmatch(rf"\s*({_NUMBER})\s*([a-zA-Z]*)\s*", text)
     unit = _SIZE_UNITS.get(match[2].lower()) if match else None
     if match is None or unit is None or (size := _times(match[1], unit)) <= 0:
-        raise SettingError(f"{text!r} is not a size.", hint="Write it as 24GiB, 80GB or 512MiB.")
+        raise SettingError(f"{name} {text[:40]!r} is not a size.".lstrip(), hint="Write it as 24GiB, 80GB or 512MiB.")
     return size
 
 
-def parse_tokens(text: str) -> int:
+def parse_tokens(text: str, *, name: str = "") -> int:
     """Return the tokens that a text such as `8192`, `32k` (32,000) or `32K` (32,768) means, as vLLM reads it.
+
+    Args:
+        text: the count.
+        name: of the option that gives it, for the message.
 
     Raises:
         SettingError: the text is not a positive count.
@@ -60,7 +68,7 @@ def parse_tokens(text: str) -> int:
     match = re.fullmatch(rf"\s*({_NUMBER})\s*([kKmM]?)\s*", re.sub(r"(?<=\d)[_,](?=\d)", "", text))
     count = _times(match[1], _TOKEN_UNITS[match[2]]) if match else 0
     if count <= 0:
-        raise SettingError(f"{text!r} is not a number of tokens.", hint="Write it as 8192, 32k or 32K.")
+        raise SettingError(f"{name} {text[:40]!r} is not a number of tokens.".lstrip(), hint="Write it as 8192, 32k or 32K.")
     return count
 
 

@@ -8,7 +8,9 @@ from kvplan.accuracy.measures import MEASURES, Error
 from kvplan.accuracy.scoring import Accuracy, Summary, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from kvplan.accuracy.crossval import RefittedError
 
 SCHEMA = "kvplan.accuracy/1"
 
@@ -61,7 +63,7 @@ def _figures(some: Accuracy) -> dict[str, Any]:
     determined = [one for one in some.geometry if one.determined]
     return {
         "measures": {name: _summary(some.summary(name)) for name in MEASURES},
-        "refitted": {f"without_{by}": _summary(summarise(errors)) for by, errors in some.refitted.items()},
+        "refitted": {f"without_{by}": _refitted(errors) for by, errors in some.refitted.items()},
         "bytes_per_token": {
             "rows": len(determined),
             "met": sum(one.met for one in determined),
@@ -82,6 +84,11 @@ def _summary(summary: Summary | None) -> dict[str, Any] | None:
         "median": round(summary.median, 5),
         "p90": round(summary.p90, 5),
     }
+
+
+def _refitted(errors: "Sequence[RefittedError]") -> dict[str, Any] | None:
+    summary = _summary(summarise(errors))
+    return None if summary is None else {**summary, "inside_interval": sum(one.inside for one in errors)}
 
 
 def _row(accuracy: Accuracy, log: Log) -> dict[str, Any]:

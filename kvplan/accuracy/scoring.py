@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from kvplan.accuracy.corpus import Kind, Log, read_logs
-from kvplan.accuracy.crossval import refitted
+from kvplan.accuracy.crossval import RefittedError, refitted
 from kvplan.accuracy.geometry import Geometry, geometry
 from kvplan.accuracy.measures import Error, errors
 from kvplan.accuracy.plans import Planned
@@ -61,7 +61,7 @@ class Accuracy:
     covered: tuple[Covered, ...]
     false_fits: tuple[FalseFit, ...]
     families: Mapping[str, str]
-    refitted: Mapping[str, tuple[Error, ...]]
+    refitted: Mapping[str, tuple[RefittedError, ...]]
 
     @cached_property
     def promises(self) -> tuple[Covered, ...]:

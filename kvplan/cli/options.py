@@ -64,7 +64,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 def tokens(text: str | None) -> int | None:
     """Return the tokens that a text means, None for none."""
-    return None if text is None else parse_tokens(text)
+    return None if text is None else parse_tokens(text, name="--context")
 
 
 def engine_args(pairs: list[str] | None, **options: str | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ padding, what one request reserves), `budget` how it divides a GPU. The folder i
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from kvplan.dtypes import Dtype
 from kvplan.errors import SettingError
 from kvplan.gpus import GpuSpec
+from kvplan.models.config import show
 from kvplan.models.spec import Layer, ModelSpec, Note
 from kvplan.parallel import Parallelism
 from kvplan.units import format_bytes, parse_size
@@ -454,7 +456,7 @@ class Engine(ABC):
         parsed = _parse(value, spec.kind)
         if parsed is None:
             wanted = " or ".join(spec.kind) if isinstance(spec.kind, tuple) else _KIND_WORDS[spec.kind]
-            raise SettingError(f"{self.name}'s {name} is {value!r}; {wanted} was expected.")
+            raise SettingError(f"{self.name}'s {name} is {show(value)}; {wanted} was expected.")
         return parsed
 
 
@@ -488,7 +490,9 @@ def _parse(value: Any, kind: type | tuple[str, ...]) -> Any:
     if isinstance(value, bool):
         return None
     if kind is Size:
-        return parse_size(value) if isinstance(value, str) else value if isinstance(value, int) and value >= 0 else None
+        with suppress(SettingError):
+            value = parse_size(value) if isinstance(value, str) else value
+        return value if isinstance(value, int) and value >= 0 else None
     if kind is int:
         try:
             return value if isinstance(value, int) else int(str(value))

@@ -18,6 +18,8 @@ _IN_DOUBLE_QUOTES = '"\\$`\n'
 # A shell's `$'...'`: the escapes that occur in commands.
 _ANSI = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"'}
 MOST_CHARACTERS = 100_000
+# As much of a value as messages show.
+_SHOWN, _SHOWN_WORDS = 200, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class Given:
     words: tuple[Word, ...] = ()
 
     def __str__(self) -> str:
-        text = " ".join(quote(word.text) for word in self.words)
+        text = " ".join(quote(word.text) for word in self.words[:_SHOWN_WORDS])
+        text = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
         origin = next((word.origin for word in self.words if word.origin), "")
         return f"{text} ({origin})" if origin else text
 

@@ -19,6 +19,7 @@ UNSET: Final = _Unset()
 _LIMITS: Final = (
     ("vocab", 100_000_000),
     ("layer", 4_000),
+    ("depth", 4_000),
     ("head_dim", 65_536),
     ("d_kv", 65_536),
     ("kv_channels", 65_536),
@@ -306,4 +307,6 @@ def show(value: Any) -> str:
         text = repr(value)
     except RecursionError:
         return f"a {type(value).__name__} nested too deep"
+    except ValueError:  # a whole number of thousands of digits
+        return f"a {type(value).__name__} too long to print"
     return text if len(text) <= 60 else text[:57] + "..."

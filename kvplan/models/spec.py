@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kvplan.caches import LayerCache
 from kvplan.models.config import language_config
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from kvplan.checkpoints.tensors import Checkpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """Something assumed or worth knowing, with where it comes from."""
 
     text: str
@@ -37,8 +36,7 @@ class Layer:
     shares_cache_of: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moe:
+class Moe(NamedTuple):
     """Experts of a mixture-of-experts model: routed, chosen per token, always on, and the width of one."""
 
     experts: int

@@ -111,6 +111,8 @@ def _shares(some: Accuracy) -> Iterator[tuple[str, str]]:
     yield "bytes per token as logged, to the rounding", _share(one.met for one in determined)
     yield "the same where version or GPU are not named", _share(one.met for one in some.geometry if not one.determined)
     yield "logged concurrency (else tokens) within the interval", _share(one.inside for one in some.covered)
+    for by, words in _REFITTED_TITLES.items():
+        yield f"available cache within it, {words}", _share(one.inside for one in some.refitted[by])
 
 
 def _share(found: Iterable[bool]) -> str:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from kvplan.models.spec import Layer, ModelSpec
 from kvplan.units import ceil_div, round_up
@@ -75,8 +76,7 @@ def _divided(part: Part, pieces: int, *, by_rows: bool) -> Part:
     return replace(part, shape=(first, ceil_div(rest[0], pieces), *rest[1:]))
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """One module on one rank.
 
     Attributes:
@@ -166,6 +166,7 @@ def stage_parts(model: ModelSpec, layers: range) -> Iterator[tuple[Part, int | N
             yield part, index
 
 
+@lru_cache(maxsize=64)
 def rank_parts(model: ModelSpec, layers: range, scheme: Scheme, ranks: Ranks) -> RankParts:
     """Return what the fullest rank of a pipeline stage holds."""
     groups = [_group(outer_parts(model, layers), None, scheme, ranks)]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kvplan.weights.formats import PLAIN_BYTES, WeightFormat, find_format
 from kvplan.weights.parts import Component, Part, PartKind
@@ -35,8 +35,7 @@ _GATES = frozenset({"shared_expert_gate", "in_proj_a", "in_proj_b"})
 Syntax = Literal["name", "glob", "regex"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     r"""What one pattern of a quantisation section says of the modules that it matches.
 
     Attributes:
@@ -243,8 +242,7 @@ def _first(rules: dict[str, Rule], pieces: Iterable[str]) -> Rule | None:
     return next((rules[piece] for piece in pieces if piece in rules), None) if rules else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Pattern:
+class _Pattern(NamedTuple):
     order: int
     match: Callable[[str], object]
     rule: Rule

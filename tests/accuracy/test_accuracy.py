@@ -46,6 +46,9 @@ def figures(part) -> dict:
         "inside_interval": round(sum(one.inside for one in part.covered) / len(part.covered), 3)
         if part.covered
         else None,
+        "inside_refitted": {
+            by: round(sum(one.inside for one in some) / len(some), 3) for by, some in part.refitted.items() if some
+        },
         "interval_width": round(statistics.median(widths), 3) if widths else None,
     }
 
@@ -80,6 +83,8 @@ def test_no_share_falls_and_no_interval_is_widened_to_hold_more(now, recorded, p
         assert one["bytes_per_token_met"] >= was["bytes_per_token_met"] - SLACK["share"]
     if was["inside_interval"] is not None:
         assert one["inside_interval"] >= min(was["inside_interval"], 0.9) - SLACK["share"]
+    for by, share in was["inside_refitted"].items():
+        assert one["inside_refitted"][by] >= min(share, 0.9) - SLACK["share"], by
     if was["interval_width"] is not None:
         assert one["interval_width"] <= was["interval_width"] + SLACK["width"]
 

@@ -131,3 +131,20 @@ def test_a_row_that_kvplan_refuses_is_told_with_its_reason():
     scored = score([replace(printing(weights_gib=14.99), kv_dtype="int3")])
     assert scored.errors == ()
     assert [(log.id, "int3" in reason) for log, reason in scored.refusals] == [("a", True)]
+
+
+def test_constants_are_refitted_on_other_rows():
+    """Two machines that both have a GiB less than planned: each is right by the other's runtime; one alone stays as planned."""
+
+    def start(model: str) -> Log:
+        plan = Planned(replace(START, model=model)).whole
+        cache, weights = plan.kv_cache_bytes / GIB, plan.weights.bytes / GIB
+        return replace(printing(available_gib=cache - 1, weights_gib=weights), id=model, model=model)
+
+    starts = [start("llama-3.1-8b"), start("qwen3-8b")]
+    both = score(starts).refitted["model"]
+    assert [one.relative for one in both] == pytest.approx([0, 0], abs=1e-9)
+    assert all(one.inside and one.low < one.planned < one.high for one in both)
+    (alone,) = score(starts[:1]).refitted["model"]
+    assert alone.planned - alone.logged == pytest.approx(GIB, abs=2)
+    assert not alone.inside

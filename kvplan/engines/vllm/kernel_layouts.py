@@ -5,7 +5,7 @@ MXFP4 experts by backend), oracle/unquantized.py (16-bit experts), marlin_utils_
 models/kimi_k3/nvidia/model.py (narrow experts).
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kvplan.units import ceil_div, round_up
 from kvplan.weights.formats import WeightFormat
@@ -30,8 +30,7 @@ _SCALES_DROPPED_SINCE = (0, 33)
 _WIDER_INPUTS = ((0, 17), (0, 33))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kernels:
+class Kernels(NamedTuple):
     """What decides the layout.
 
     Attributes:

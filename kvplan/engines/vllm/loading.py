@@ -7,7 +7,7 @@ there are follows from the modules that vLLM fuses.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from kvplan.caches import MLA, FullAttention
 from kvplan.engines.torch_allocator import CachingAllocator
@@ -166,8 +166,12 @@ class Loading:
 
 def rounding_bytes(sizes: Iterable[int], version: tuple[int, ...]) -> int:
     """Return by how much torch's blocks are more than the tensors of these sizes."""
-    sizes = list(sizes)
-    allocator = CachingAllocator(unsplit=_UNSPLIT if version >= _UNSPLIT_SINCE else None)
+    return _rounding_bytes(tuple(sizes), _UNSPLIT if version >= _UNSPLIT_SINCE else None)
+
+
+@lru_cache(maxsize=64)
+def _rounding_bytes(sizes: tuple[int, ...], unsplit: int | None) -> int:
+    allocator = CachingAllocator(unsplit=unsplit)
     allocator.allocate(sizes)
     return allocator.allocated_bytes - sum(sizes)
 

@@ -5,7 +5,7 @@ Source: vLLM 0.33 v1/kv_cache_interface.py (KVCacheSpec and its subclasses: page
 
 from dataclasses import dataclass, replace
 from math import gcd
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kvplan.caches import LayerCache
 from kvplan.dtypes import Dtype
@@ -15,8 +15,7 @@ from kvplan.units import ceil_div, round_up
 Kind = Literal["full", "mla", "sliding", "sliding_mla", "chunked", "mamba", "cross", "ring"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flight:
+class Flight(NamedTuple):
     """What a request reserves beside the positions it keeps.
 
     Attributes:

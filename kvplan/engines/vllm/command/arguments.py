@@ -8,7 +8,8 @@ from typing import Any
 
 from kvplan.engines.vllm.command.table import BARE, FlagTable, padded
 from kvplan.errors import SettingError
-from kvplan.launch.words import Given, Word
+from kvplan.launch.command import shown
+from kvplan.launch.words import MOST_CHARACTERS, Given, Word
 
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 # `--config.key value` and `--list+ value`: utils/__init__.py of these releases. Lists of a config file came with 0.8.0.
@@ -90,6 +91,11 @@ def _with_file(
 def _file_tokens(name: str, text: str, table: FlagTable, found: Arguments) -> Iterator[_Token]:
     if not name.endswith((".yaml", ".yml")):
         raise SettingError(f"vLLM reads .yaml and .yml files only, not {name!r}.")
+    if len(text) > MOST_CHARACTERS:
+        raise SettingError(
+            f"{name} has {len(text):,} characters; no settings of vLLM are longer than {MOST_CHARACTERS:,}.",
+            hint="Leave out what is none.",
+        )
     import yaml  # noqa: PLC0415  only with --config
 
     try:
@@ -100,6 +106,10 @@ def _file_tokens(name: str, text: str, table: FlagTable, found: Arguments) -> It
         raise SettingError(f"{name} is not YAML{line}.") from error
     if content is None:
         return
+    if not _is_short(content):
+        raise SettingError(
+            f"{name} repeats itself by its aliases beyond {MOST_CHARACTERS:,} characters.", hint="Write its values out."
+        )
     if not isinstance(content, dict):
         raise SettingError(f"{name} holds no mapping of flags to values.", hint="For example: tensor-parallel-size: 2")
     for key, value in content.items():
@@ -119,6 +129,19 @@ def _file_tokens(name: str, text: str, table: FlagTable, found: Arguments) -> It
         else:
             yield flag
             yield _Token(_shown(value), ())
+
+
+def _is_short(content: Any) -> bool:
+    """Whether a YAML value, its aliases written out, is no longer than a command may be; one in itself is endless."""
+    left, waiting = MOST_CHARACTERS, [content]
+    while waiting and left >= 0:
+        value = waiting.pop()
+        left -= len(value) if isinstance(value, str | bytes) else 1
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list | tuple | set):
+            waiting += value
+    return left >= 0
 
 
 def _shown(value: Any) -> str:
@@ -174,7 +197,7 @@ def _without_dots(tokens: Sequence[_Token], table: FlagTable, found: Arguments) 
         words = list(token.words)
         if not equals:
             if index + 1 >= len(tokens):
-                raise SettingError(f"{name} has no value.", hint="Give it one, or leave it out.")
+                raise SettingError(f"{shown(name)} has no value.", hint="Give it one, or leave it out.")
             value = tokens[index + 1].text
             words += tokens[index + 1].words
             skip = True
@@ -182,7 +205,7 @@ def _without_dots(tokens: Sequence[_Token], table: FlagTable, found: Arguments) 
             found.warnings.append(f"vLLM {table.version} does not start with {name}: dotted flags came in 0.9.0.")
         key, *path = name.removesuffix("+").split(".")
         if len(path) > _DEEPEST:
-            raise SettingError(f"{key}.… nests {len(path)} names; vLLM has no setting that deep.")
+            raise SettingError(f"{shown(key)}.… nests {len(path)} names; vLLM has no setting that deep.")
         read: Any = value.split(",") if name.endswith("+") else _json_or_text(value)
         values, seen = gathered.setdefault(key, ({}, []))
         seen += words
@@ -258,7 +281,7 @@ def _parse(tokens: Sequence[_Token], table: FlagTable, found: Arguments) -> None
         values: list[_Token] = []
         if explicit is not None:
             if kind in BARE:
-                raise SettingError(f"{name} takes no value, but {explicit!r} was given.", hint=f"Write {name} alone.")
+                raise SettingError(f"{name} takes no value, but {shown(explicit)!r} was given.", hint=f"Write {name} alone.")
             values = [_Token(explicit, ())]
         elif kind not in BARE:
             most = {"many": len(tokens), "maybe": 1}.get(kind, 1)
@@ -266,8 +289,8 @@ def _parse(tokens: Sequence[_Token], table: FlagTable, found: Arguments) -> None
                 values.append(tokens[at])
                 at += 1
             if not values and kind != "maybe":
-                follows = f" before {tokens[at].text!r}" if at < len(tokens) else ""
-                raise SettingError(f"{token.text} has no value{follows}.", hint="Give it one, or leave it out.")
+                follows = f" before {shown(tokens[at].text)!r}" if at < len(tokens) else ""
+                raise SettingError(f"{shown(token.text)} has no value{follows}.", hint="Give it one, or leave it out.")
         words = (*token.words, *(word for value in values for word in value.words))
         if not known:
             found.left_out.append(Given(None, words))
@@ -295,7 +318,7 @@ def _take_model(token: _Token, table: FlagTable, found: Arguments) -> None:
         return
     near = next((name for name in table.options if name.lstrip("-") == token.text.replace("_", "-")), None)
     raise SettingError(
-        f"{token.text!r} stands alone, and the model is {found.model.value!r} already.",
+        f"{shown(token.text)!r} stands alone, and the model is {shown(found.model.value)!r} already.",
         hint=f"Did you mean {near}?" if near else "Put it after a flag, or leave it out.",
     )
 
@@ -311,8 +334,8 @@ def _flag(token: _Token, table: FlagTable, found: Arguments) -> tuple[str, str, 
         return *table.options[name], explicit, True
     matches = table.starting_with(name) if name != "--" else []
     if len({table.options[match][::2] for match in matches}) > 1:
-        shown = " or ".join(sorted(matches)[:3]) + (" ..." if len(matches) > 3 else "")
-        raise SettingError(f"{name} may stand for {shown}.", hint="Write the one that is meant in full.")
+        meant = " or ".join(sorted(matches)[:3]) + (" ..." if len(matches) > 3 else "")
+        raise SettingError(f"{name} may stand for {meant}.", hint="Write the one that is meant in full.")
     if matches:
         return *table.options[matches[0]], explicit, True
     if not name.startswith("--") and name[:2] in table.options and len(name) > 2:
@@ -331,7 +354,7 @@ def _unknown(name: str, table: FlagTable) -> SettingError:
 
     near = difflib.get_close_matches(name, table.options, n=2, cutoff=0.7)
     return SettingError(
-        f"vLLM has no flag {name}.",
+        f"vLLM has no flag {shown(name)}.",
         hint=f"Did you mean {' or '.join(near)}?" if near else "See `vllm serve --help=all`.",
     )
 
@@ -391,7 +414,7 @@ def json_value(text: str, given: Given) -> Any:
         try:
             return json.loads("".join(parts))
         except (ValueError, RecursionError):
-            flag = given.words[0].text.partition("=")[0] if given.words else "A flag"
+            flag = shown(given.words[0].text.partition("=")[0]) if given.words else "A flag"
             raise SettingError(
                 f"{flag} is not JSON: {text[:60]!r}.", hint="""Quote it for the shell: '{"key": "value"}'."""
             ) from error

@@ -9,8 +9,8 @@ gpu_model_runner.py profile_run, which runs only the kind of item with most toke
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from kvplan.engines.vllm.profile.items import Item, largest
 from kvplan.models.spec import ModelSpec
@@ -25,8 +25,7 @@ _FIRST, _LAST = ("gate_proj", "up_proj", "fc1"), ("down_proj", "fc2")
 _EMBEDS = ("patch", "input_proj")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoding:
+class Encoding(NamedTuple):
     """What the encoder's run takes.
 
     Attributes:

@@ -9,10 +9,11 @@ get_dummy_mm_data where the first returns nothing.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import isqrt, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
+from kvplan.errors import ConfigError
+from kvplan.models.config import Config, show
 from kvplan.models.spec import ModelSpec
 from kvplan.units import ceil_div
 from kvplan.weights.parts import Component
@@ -21,8 +22,7 @@ from kvplan.weights.parts import Component
 _ENDLESS = 1 << 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(NamedTuple):
     """The largest item of a model.
 
     Attributes:
@@ -37,6 +37,9 @@ class Item:
         one_by_one: patches in the tower at once where items pass one after the other; 0: all items' together.
         each: whether each sequence of a V0 batch has one, whatever the budget (worker/enc_dec_model_runner.py).
 
+    Raises:
+        ConfigError: it has no token, so that no budget could hold it.
+
     """
 
     tokens: int
@@ -50,6 +53,10 @@ class Item:
     one_by_one: int = 0
     each: bool = False
 
+    def __post_init__(self) -> None:
+        if self.tokens < 1:
+            raise _no_token(self.what)
+
 
 # The largest item of a family, by its configuration and max_model_len.
 Rule = Callable[[Mapping[str, Any], int], Item]
@@ -61,6 +68,9 @@ def largest(model: ModelSpec, context: int) -> Item | None:
     Args:
         model: to look at.
         context: max_model_len.
+
+    Raises:
+        ConfigError: a size that decides it is broken; names the key.
 
     """
     rule = _RULES.get(model.model_type)
@@ -192,6 +202,8 @@ def _internvl(config: Mapping[str, Any], context: int) -> Item:
     tiles = _number(config, "max_dynamic_patch", 12) + 1
     patches = _grid(config, image=448) ** 2
     tokens = patches // 4
+    if not tokens:
+        raise _no_token("picture")
     text = _part(config, "llm_config").get("model_type")
     films = config.get("model_type") != "internvl_chat" or text in _SEES_FILMS
     counted, frames = context // tokens - tiles, context // tokens
@@ -266,7 +278,7 @@ def _step3(config: Mapping[str, Any], context: int) -> Item:  # noqa: ARG001
     Source: models/step3_vl.py, transformers_utils/processors/step3_vl.py. The budget also counts two marks of each and
     five line breaks.
     """
-    windows = 36 if _vision(config).get("enable_patch", True) else 0
+    windows = 36 if Config(_vision(config)).flag("enable_patch", default=True) else 0
     marks = 2 * windows + 2 + (5 if windows else 0)
     outputs, patches = windows * 81 + 169, windows * 36**2 + 52**2
     what = f"picture of {windows + 1} tiles"
@@ -503,16 +515,38 @@ def _grid(config: Mapping[str, Any], *, image: int, patch: int = 14) -> int:
 
 
 def _sizes(config: Mapping[str, Any], key: str, default: tuple[int, int]) -> list[tuple[int, int]]:
-    """Return heights and widths that a file lists."""
-    value = config.get(key)
-    pairs = [pair for pair in value if isinstance(pair, list) and len(pair) == 2] if isinstance(value, list) else []
-    return [(height, width) for height, width in pairs if isinstance(height, int) and isinstance(width, int)] or [
-        default
-    ]
+    """Return heights and widths that a file lists.
+
+    Raises:
+        ConfigError: it lists something else.
+
+    """
+    checked = Config({key: config.get(key)})
+    pairs = checked.items(key)
+    if pairs is None:
+        return [default]
+    for pair in pairs:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise checked.fail(key, f"holds {show(pair)}; a height and a width were expected.")
+    if not pairs:
+        raise checked.fail(key, "is empty; a list of heights and widths was expected.")
+    return [(checked.checked_count(key, height), checked.checked_count(key, width)) for height, width in pairs]
 
 
 def _number(config: Mapping[str, Any], key: str, default: int) -> int:
+    """Return a whole number, the first of several, or the default where none is stated.
+
+    Raises:
+        ConfigError: something else is stated.
+
+    """
     value = config.get(key)
-    if isinstance(value, list) and value:
+    if isinstance(value, list | tuple) and value:
         value = value[0]
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else default
+    return Config({key: value}).count(key, default=default)
+
+
+def _no_token(what: str) -> ConfigError:
+    return ConfigError(
+        f"config.json: the largest {what} has no token: image_size is too small for patch_size and what merges patches."
+    )

@@ -108,7 +108,7 @@ class ProfileRun:
             narrow_activations=self._narrow_activations,
         )
         forward = int(tokens * width.numbers * _NUMBER)
-        held = [Phase(name="cuBLAS", bytes=self._cublas, formula="workspace of cuBLAS")]
+        held = [Phase(name="cuBLAS", bytes=self._cublas, formula="workspace")]
         if max(kept, indexed):
             # One buffer serves all that ask for it (v1/worker/workspace.py): the largest request counts.
             how = how_indexed if indexed > kept else f"experts' products for {tokens:,} tokens"

@@ -79,7 +79,8 @@ class Catalogue:
     def find(self, name: str) -> Entry | None:
         """Return the entry of this id or alias, or None. Case and punctuation do not count."""
         path = self.root / f"{name}.yaml"
-        if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name) and path.is_file():
+        # No file system takes longer names.
+        if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,200}", name) and path.is_file():
             return _head(path)
         entry_id = self._by_name.get(normalise(name))
         return self.entries[entry_id] if entry_id else None

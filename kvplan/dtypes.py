@@ -175,7 +175,7 @@ def find_dtype(name: str) -> Dtype:
     dtype = DTYPES.get(_ALIASES.get(key, key))
     if dtype is None:
         raise SettingError(
-            f"{name!r} is not a KV-cache dtype that kvplan knows.",
+            f"{name[:40]!r} is not a KV-cache dtype that kvplan knows.",
             hint="Known: auto, " + ", ".join(sorted(DTYPES)) + ".",
         )
     return dtype

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from kvplan.errors import SettingError
+from kvplan.models.config import show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,8 @@ class Parallelism:
         for name in ("tensor", "pipeline", "data", "context"):
             size = getattr(self, name)
             if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 65_536:
-                raise SettingError(f"{name}_parallel is {size!r}; a whole number of at least 1 was expected.")
+                flag = "decode_context_parallel_size" if name == "context" else f"{name}_parallel"
+                raise SettingError(f"{flag} is {show(size)}; a whole number from 1 to 65,536 was expected.")
         if self.tensor % self.context:
             raise SettingError(
                 f"The context-parallel size {self.context} does not divide the tensor-parallel size {self.tensor}."

@@ -13,11 +13,12 @@ from kvplan.engines import find_engine
 from kvplan.engines.base import Engine, Settings, Stage
 from kvplan.errors import SettingError
 from kvplan.gpus import GpuGroup, GpuSpec, find_gpu
+from kvplan.models.config import show
 from kvplan.models.source import load_model
 from kvplan.models.spec import ModelSpec, Note
 from kvplan.parallel import Parallelism
 from kvplan.plan import Plan, make_plan
-from kvplan.units import parse_size
+from kvplan.units import LARGEST_SIZE, parse_size
 from kvplan.weights.checkpoint import declared_kv_dtype, weight_scheme
 from kvplan.weights.figure import WeightItem
 from kvplan.weights.ranks import RankParts, Ranks, rank_parts
@@ -92,16 +93,20 @@ def estimate(
     if context is None:
         context = spec.max_context_tokens or _CONTEXT_WHERE_UNBOUNDED
     elif isinstance(context, bool) or not isinstance(context, int) or not 1 <= context <= 10**10:
-        raise SettingError(f"context is {context!r}; a whole number of tokens, at least 1, was expected.")
+        raise SettingError(
+            f"context is {show(context)}; a whole number of tokens from 1 to 10,000,000,000 was expected."
+        )
     if users is not None and (isinstance(users, bool) or not isinstance(users, int) or not 1 <= users <= 10**9):
-        raise SettingError(f"users is {users!r}; a whole number of at least 1 was expected.")
+        raise SettingError(f"users is {show(users)}; a whole number from 1 to 1,000,000,000 was expected.")
     return make_plan(deployment, context, users)
 
 
 def _pairs(engine_args: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     for name, value in engine_args.items():
         if not isinstance(name, str) or not isinstance(value, str | int | float | None):
-            raise SettingError(f"The engine argument {name!r} is {value!r}; a text, a number or a bool was expected.")
+            raise SettingError(
+                f"The engine argument {name!r} is {show(value)}; a text, a number or a bool was expected."
+            )
     return tuple(sorted(engine_args.items()))
 
 
@@ -249,8 +254,8 @@ def _memory(size: int | str | None) -> int | None:
     if size is None:
         return None
     size = parse_size(size, name="kv_cache_memory") if isinstance(size, str) else size
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        raise SettingError(f"kv_cache_memory is {size!r}; bytes per GPU or a size such as 10GiB was expected.")
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= LARGEST_SIZE:
+        raise SettingError(f"kv_cache_memory is {show(size)}; bytes per GPU or a size such as 10GiB was expected.")
     return size
 
 

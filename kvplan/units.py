@@ -5,6 +5,8 @@ import re
 from kvplan.errors import SettingError
 
 KIB, MIB, GIB, TIB = 2**10, 2**20, 2**30, 2**40
+# The largest memory that is believed: a thousand times what any machine has.
+LARGEST_SIZE = 2**60
 
 _SIZE_UNITS = {
     "": 1, "b": 1,
@@ -68,7 +70,9 @@ def parse_tokens(text: str, *, name: str = "") -> int:
     match = re.fullmatch(rf"\s*({_NUMBER})\s*([kKmM]?)\s*", re.sub(r"(?<=\d)[_,](?=\d)", "", text))
     count = _times(match[1], _TOKEN_UNITS[match[2]]) if match else 0
     if count <= 0:
-        raise SettingError(f"{name} {text[:40]!r} is not a number of tokens.".lstrip(), hint="Write it as 8192, 32k or 32K.")
+        raise SettingError(
+            f"{name} {text[:40]!r} is not a number of tokens.".lstrip(), hint="Write it as 8192, 32k or 32K."
+        )
     return count
 
 

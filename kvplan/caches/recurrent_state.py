@@ -27,10 +27,13 @@ class StateTensor:
     taps: bool = False
     replicated: int = 0
 
+    def number_bytes(self, model_dtype: Dtype) -> int:
+        """Return the bytes of a number."""
+        return (model_dtype if self.dtype == "model" else find_dtype(self.dtype)).block_bytes
+
     def bytes(self, model_dtype: Dtype) -> int:
         """Return the product of the axes x bytes per number."""
-        dtype = model_dtype if self.dtype == "model" else find_dtype(self.dtype)
-        return math.prod(self.shape) * dtype.block_bytes
+        return math.prod(self.shape) * self.number_bytes(model_dtype)
 
     def shard(self, tensor: int) -> "StateTensor":
         """Split the first axis but for its replicated rows, rounding up: the fullest rank."""
@@ -75,7 +78,7 @@ class RecurrentState(LayerCache):
     def formula(self, dtype: Dtype, model_dtype: Dtype) -> str:  # noqa: ARG002
         """Return each tensor's axes x bytes, added up."""
         terms = [
-            f"{part.name} {' x '.join(str(axis) for axis in part.shape)} x {part.bytes(model_dtype) // math.prod(part.shape)} B"
+            f"{part.name} {' x '.join(map(str, part.shape))} x {part.number_bytes(model_dtype)} B"
             for part in self.tensors
         ]
         return f"{' + '.join(terms)} ({self.fixed_bytes(model_dtype):,} B per request)"

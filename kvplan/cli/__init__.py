@@ -1,5 +1,6 @@
 """The command line. Results go to stdout, progress and warnings to stderr; errors are formatted here, once."""
 
+import errno
 import gc
 import io
 import os
@@ -14,6 +15,9 @@ def main() -> None:
     gc.set_threshold(100_000)
     from kvplan.cli.app import app  # noqa: PLC0415  typer is not needed to import the package
 
+    # A stream that the shell closed (`>&-`) is None here; nothing that is printed can be wanted.
+    sys.stdout = sys.stdout or io.TextIOWrapper(io.BytesIO())
+    sys.stderr = sys.stderr or io.TextIOWrapper(io.BytesIO())
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name that the terminal has no letters for is no reason to fail
     try:
@@ -28,6 +32,10 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _say(f"kvplan: the answer cannot be written: {error.strerror}.")
+            _say("        Free some space, or write it elsewhere.")
+            sys.exit(2)
         if os.environ.get("KVPLAN_DEBUG"):
             raise
         _say(f"kvplan failed: {type(error).__name__}: {error}")

@@ -32,6 +32,12 @@ def accuracy(
         raise SettingError(
             f"There are no logs of {engine!r} to score against; vllm was expected.", hint="Leave --engine out."
         )
+    if as_json and as_markdown:
+        raise SettingError("--json and --markdown are two documents; one was expected.", hint="Keep one of the two.")
+    if as_markdown and (worst or by is not By.ALL):
+        raise SettingError(
+            "--markdown prints the one table; --by and --worst change nothing in it.", hint="Leave them out."
+        )
     # The corpus and what scores it are no part of other commands' start.
     from kvplan.accuracy.scoring import score  # noqa: PLC0415
 

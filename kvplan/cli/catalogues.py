@@ -126,7 +126,7 @@ def _matching(
         return list(catalogue.entries.values())
     found = catalogue.search(words)
     if not found:
-        raise error(f"No {what} is called {' '.join(words)!r}.", nearest=catalogue.nearest(" ".join(words)))
+        raise error(f"No {what} is called {' '.join(words)[:60]!r}.", nearest=catalogue.nearest(" ".join(words)))
     return found
 
 

@@ -84,9 +84,9 @@ def engine_args(pairs: list[str] | None, **options: str | None) -> dict[str, Any
         name = name.strip().lstrip("-").replace("-", "_")
         if not equals or not name or not value:
             raise SettingError(
-                f"--engine-arg {pair!r} is not NAME=VALUE.", hint="For example: --engine-arg max_num_seqs=64"
+                f"--engine-arg {pair[:60]!r} is not NAME=VALUE.", hint="For example: --engine-arg max_num_seqs=64"
             )
         if name in args:
-            raise SettingError(f"--engine-arg {name} is given twice.", hint="Keep one.")
+            raise SettingError(f"--engine-arg {name[:60]} is given twice.", hint="Keep one.")
         args[name] = value
     return args

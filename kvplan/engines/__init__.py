@@ -31,7 +31,7 @@ def find_engine(text: str) -> tuple[Engine, str]:
 
         near = difflib.get_close_matches(name, NAMES, n=2)
         raise UnknownEngineError(
-            f"{name!r} is not an engine.", nearest=near, hint=None if near else f"There are: {', '.join(built())}."
+            f"{name[:40]!r} is not an engine.", nearest=near, hint=None if near else f"There are: {', '.join(built())}."
         )
     engine = _load(name)
     if engine is None:

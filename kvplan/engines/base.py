@@ -18,7 +18,7 @@ from kvplan.gpus import GpuSpec
 from kvplan.models.config import show
 from kvplan.models.spec import Layer, ModelSpec, Note
 from kvplan.parallel import Parallelism
-from kvplan.units import format_bytes, parse_size
+from kvplan.units import LARGEST_SIZE, format_bytes, parse_size
 from kvplan.weights.figure import WeightItem, Weights
 from kvplan.weights.ranks import RankParts, Ranks
 
@@ -452,7 +452,7 @@ class Engine(ABC):
                 if near
                 else f"It has: {', '.join(sorted(self.args)) or 'none'}."
             )
-            raise SettingError(f"{self.name} has no argument {name!r} that kvplan knows.", hint=known)
+            raise SettingError(f"{self.name} has no argument {name[:40]!r} that kvplan knows.", hint=known)
         parsed = _parse(value, spec.kind)
         if parsed is None:
             wanted = " or ".join(spec.kind) if isinstance(spec.kind, tuple) else _KIND_WORDS[spec.kind]
@@ -474,7 +474,7 @@ _OPTIONS = {
 _KIND_WORDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
-    float: "a number",
+    float: "a number below 10^18",
     str: "a text",
     Size: "a size such as 1GiB",
 }
@@ -486,13 +486,13 @@ def _parse(value: Any, kind: type | tuple[str, ...]) -> Any:
     if isinstance(kind, tuple):
         return value if value in kind else None
     if kind is bool:
-        return value if isinstance(value, bool) else _WORDS.get(str(value).lower())
+        return _WORDS.get(str(value).lower()) if isinstance(value, str) or value in (0, 1) else None
     if isinstance(value, bool):
         return None
     if kind is Size:
         with suppress(SettingError):
-            value = parse_size(value) if isinstance(value, str) else value
-        return value if isinstance(value, int) and value >= 0 else None
+            value = 0 if value == "0" else parse_size(value) if isinstance(value, str) else value
+        return value if isinstance(value, int) and 0 <= value <= LARGEST_SIZE else None
     if kind is int:
         try:
             return value if isinstance(value, int) else int(str(value))
@@ -501,7 +501,7 @@ def _parse(value: Any, kind: type | tuple[str, ...]) -> Any:
     if kind is float:
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
         return number if abs(number) < 1e18 else None
-    return value if isinstance(value, str | int | float) else None
+    return value if isinstance(value, str) else None

@@ -55,7 +55,7 @@ def read_container(words: Sequence[Word], read_file: Callable[[str], str]) -> Co
     verb = words[at].text if at < len(words) else ""
     if verb not in ("run", "create"):
         raise SettingError(
-            f"{verb or 'This container command'!r} starts no engine that kvplan can read.",
+            f"{verb[:40] or 'This container command'!r} starts no engine that kvplan can read.",
             hint="Paste the `docker run ...` command itself, or what runs in the container (`vllm serve ...`).",
         )
     found = Container(image=Word(""), rest=())
@@ -150,17 +150,17 @@ def gpus_given(text: str, words: tuple[Word, ...] = ()) -> Given | None:
 
     """
     plain = text.strip().strip("\"'")
-    if plain.isdigit() and len(plain) < 5:
+    if plain.isdecimal() and len(plain) < 5:
         return Given(int(plain), words)
     match = re.fullmatch(r"(?:.*,)?\"?(?P<key>device|count)=(?P<value>[^\"]*?)\"?(?:,[a-z]+=.*)?", plain)
     if match and match["key"] == "device":
         return Given(len([part for part in match["value"].split(",") if part and "=" not in part]), words)
-    if match and match["value"].isdigit() and len(match["value"]) < 5:
+    if match and match["value"].isdecimal() and len(match["value"]) < 5:
         return Given(int(match["value"]), words)
     if plain == "all" or plain.startswith("all,") or (match and match["value"] in ("all", "-1")):
         return None
     raise SettingError(
-        f"--gpus {text!r} of the container cannot be meant.", hint="""Write it as all, 2 or '"device=0,1"'."""
+        f"--gpus {text[:60]!r} of the container cannot be meant.", hint="""Write it as all, 2 or '"device=0,1"'."""
     )
 
 

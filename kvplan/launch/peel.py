@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from kvplan.errors import SettingError, UnknownEngineError
 from kvplan.launch import containers, programs
 from kvplan.launch.images import read_image
-from kvplan.launch.words import Given, Word, commands, expanded, split
+from kvplan.launch.words import MOST_CHARACTERS, Given, Word, commands, expanded, split, too_long
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 
@@ -77,8 +77,17 @@ def _in_script(words: Sequence[Word], around: _Around, read_file: Callable[[str]
     found: list[Launch] = []
     errors: list[SettingError | UnknownEngineError] = []
     kept = dict(around.environment)
+    length = 0
     for written in commands(words):
-        command = [word for each in written if (word := expanded(each, kept)) is not None]
+        command: list[Word] = []
+        for each in written:
+            word = expanded(each, kept)
+            if word is None:
+                continue
+            command.append(word)
+            length += len(word.text) if word is not each else 0
+            if length > MOST_CHARACTERS:
+                raise too_long()
         if not command:
             continue
         first = command[0].text
@@ -224,13 +233,21 @@ def _in_shell(words: Sequence[Word], name: str, around: _Around, read_file: Call
 
 
 def _nested(text: str, outer: Word, around: _Around, read_file: Callable[[str], str]) -> Launch:
-    if around.depth >= _DEEPEST:
-        raise SettingError("The command nests shells deeper than any that starts an engine.")
+    around = _one_deeper(around)
     inner = [replace(word, start=-1, end=-1, origin=outer.origin, place=outer.place) for word in split(text)]
-    return _in_script(inner, replace(around, depth=around.depth + 1), read_file)
+    return _in_script(inner, around, read_file)
+
+
+def _one_deeper(around: _Around) -> _Around:
+    if around.depth >= _DEEPEST:
+        raise SettingError(
+            f"The command nests more than {_DEEPEST} shells and containers.", hint="Paste what the innermost one runs."
+        )
+    return replace(around, depth=around.depth + 1)
 
 
 def _in_container(words: Sequence[Word], around: _Around, read_file: Callable[[str], str]) -> Launch:
+    around = _one_deeper(around)
     inner = containers.inside_running(words)
     if inner is not None:
         return _peel(inner, replace(around, environment={}), read_file)
@@ -283,10 +300,10 @@ def _image(
 ) -> Launch:
     named = read_image(image.text)
     if named.engine not in (None, "vllm"):
-        raise _other_engine(named.engine or "", f"The image {image.text}")
+        raise _other_engine(named.engine or "", f"The image {image.text[:80]}")
     if named.device is not None:
         raise SettingError(
-            f"The image {image.text} is vLLM for {named.device.upper()}; kvplan plans vLLM on GPUs.",
+            f"The image {image.text[:80]} is vLLM for {named.device.upper()}; kvplan plans vLLM on GPUs.",
             hint="Its memory follows other rules there.",
         )
     if named.version is not None:
@@ -306,7 +323,7 @@ def _image(
         return _launch(words, around)
     if not words:
         raise SettingError(
-            f"What the image {image.text} starts is not known, and nothing stands after it.",
+            f"What the image {image.text[:80]} starts is not known, and nothing stands after it.",
             hint="Add the command that runs in it: ... IMAGE vllm serve MODEL ...",
         )
     return _peel(words, around, read_file)
@@ -344,7 +361,7 @@ def _python(words: Sequence[Word], at: int, around: _Around) -> Launch | None:
             return _subcommand(words, at + 2, around)
         if module.startswith("vllm."):
             raise _NoEngineError(
-                f"The module {module} serves no model.", hint="Paste the command that does: vllm serve MODEL ..."
+                f"The module {module[:80]} serves no model.", hint="Paste the command that does: vllm serve MODEL ..."
             )
         head = module.partition(".")[0]
         if head in programs.NO_ENGINE:
@@ -353,7 +370,7 @@ def _python(words: Sequence[Word], at: int, around: _Around) -> Launch | None:
                 hint="Paste the command that starts the engine.",
             )
         if head in programs.MODULES:
-            raise _other_engine(programs.MODULES[head], f"python -m {module}")
+            raise _other_engine(programs.MODULES[head], f"python -m {module[:80]}")
         return None
     if (
         words[at]
@@ -368,7 +385,9 @@ def _subcommand(words: Sequence[Word], at: int, around: _Around) -> Launch:
     verb = words[at].text if at < len(words) else ""
     if verb != "serve":
         raise _NoEngineError(
-            f"`vllm {verb}` serves no model; kvplan plans `vllm serve`." if verb else "`vllm` alone serves no model.",
+            f"`vllm {verb[:80]}` serves no model; kvplan plans `vllm serve`."
+            if verb
+            else "`vllm` alone serves no model.",
             hint="Paste the command that does: vllm serve MODEL ...",
         )
     return _launch(words[at + 1 :], around)

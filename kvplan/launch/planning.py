@@ -69,7 +69,7 @@ def plan_command(
     if command.settings.get("quantization") is not None:
         values["quantization"] = asked_format(command.settings["quantization"], spec)
     context = values.pop("context", None)
-    if command.beside.get("context") == spec.max_context_tokens:
+    if "context" in command.beside and command.beside["context"] == spec.max_context_tokens:
         del command.beside["context"]  # what the engine plans for anyway
     if command.longest_is_free and isinstance(context, int) and context > (spec.max_context_tokens or context):
         command.note(
@@ -106,11 +106,11 @@ def check_engine(command: Command, name: str, version: str) -> None:
     """
     if name and name != command.engine:
         raise SettingError(
-            f"--engine {name} contradicts the command, which starts {command.engine}.", hint="Leave --engine out."
+            f"--engine {name[:40]} contradicts the command, which starts {command.engine}.", hint="Leave --engine out."
         )
     if version and command.version is not None and padded(version) != padded(str(command.version.value)):
         raise SettingError(
-            f"--engine {name}@{version} contradicts {shown(command.version)} of the command ({command.version.value}).",
+            f"--engine {name}@{version[:40]} contradicts {shown(command.version)} of the command ({command.version.value}).",
             hint="Keep one of the two.",
         )
 

@@ -125,7 +125,7 @@ class _Splitter:
         while self.at < len(text):
             char = text[self.at]
             if char.isspace() or char in _OPERATORS:
-                if char in "<>" and text[start : self.at].isdigit():
+                if char in "<>" and text[start : self.at].isdecimal():
                     # `2>`: a number before a redirection belongs to it.
                     operator = self._operator()
                     return Word(text[start : self.at], start, operator.end, operator=True)
@@ -174,18 +174,35 @@ class _Splitter:
         )
 
 
+def too_long() -> SettingError:
+    """Return the error for a command whose variables repeat each other without end."""
+    return SettingError(
+        f"The command's variables make it longer than {MOST_CHARACTERS:,} characters.", hint="Write their values out."
+    )
+
+
 def expanded(word: Word, variables: Mapping[str, Given]) -> Word | None:
     """Return a word with the variables put in that are known, or have a default; None where nothing is left of it.
 
     One that is not known stays as it is written: what it stands for is then said not to be known.
+
+    Raises:
+        SettingError: variables that hold each other make more of it than a command has characters.
+
     """
     if "$" not in word.text:
         return word
+    left = MOST_CHARACTERS
 
     def value(match: re.Match[str]) -> str:
+        nonlocal left
         known = variables.get(match[1] or match[2])
         text = str(known.value) if known is not None else match[3]
-        return match[0] if text is None else text
+        text = match[0] if text is None else text
+        left -= len(text)
+        if left < 0:
+            raise too_long()
+        return text
 
     text = _VARIABLE.sub(value, word.text)
     return replace(word, text=text) if text else None

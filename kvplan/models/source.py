@@ -114,8 +114,8 @@ def _with_format(name: str) -> ModelSpec | None:
 
 def _format_of(words: Sequence[str]) -> str | None:
     """Return the weight format that the last words of a name mean: one format, written out or among words of no width."""
-    for form in ("-".join(words), *words):
-        if all(word == form or word in _OF_NO_WIDTH for word in words) or form == "-".join(words):
+    for form in ("-".join(words), "_".join(words), *words):
+        if form not in words or all(word == form or word in _OF_NO_WIDTH for word in words):
             with suppress(SettingError):
                 find_format(form)
                 return form

@@ -222,4 +222,4 @@ def find_format(name: str) -> tuple[WeightFormat, int]:
             hint="Name the width: fp8, int8, int4, nvfp4, mxfp4, nf4 or 4.5bpw.",
         )
     known = ", ".join(["bf16", "fp16", "fp32", *_BY_NAME, *_ALIASES, "q4_k_m", "4.5bpw"])
-    raise SettingError(f"{name!r} is not a quantisation that kvplan knows.", hint=f"Known: {known}.")
+    raise SettingError(f"{name[:40]!r} is not a quantisation that kvplan knows.", hint=f"Known: {known}.")

@@ -60,6 +60,14 @@ def test_markdown_is_the_readmes_table(kvplan):
     assert all(f"| {measure.title} |" in out for measure in MEASURES.values())
 
 
+@pytest.mark.parametrize("words", [["--json"], ["--worst", "3"], ["--by", "gpu"]])
+def test_markdown_takes_nothing_beside_it(kvplan, words):
+    """Options that would change nothing in the table are refused, not dropped."""
+    code, out, err = kvplan("accuracy", "--markdown", *words)
+    assert (code, out) == (2, "")
+    assert words[0] in err
+
+
 def test_another_engine_has_no_logs(kvplan):
     """Scored is what there are logs of; else the usage is wrong."""
     code, out, err = kvplan("accuracy", "--engine", "sglang")

@@ -36,7 +36,7 @@ def test_more_stages_than_layers_are_refused():
 @pytest.mark.parametrize("name", ["tensor", "pipeline", "data", "context"])
 def test_a_parallel_size_is_a_whole_number(name, size):
     """Anything else is an error that names the setting and shows the value."""
-    with pytest.raises(SettingError, match=f"{name}_parallel is"):
+    with pytest.raises(SettingError, match=f"{name}_parallel(_size)? is"):
         Parallelism(**{name: size})
 
 

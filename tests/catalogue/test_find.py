@@ -237,6 +237,7 @@ def test_normalise_keeps_versions_apart():
         ("MiniMax-M3 AWQ", "minimax-m3", "awq"),
         ("qwen3.6-35b-a3b-autoround-int4", "qwen3.6-35b-a3b", "int4"),
         ("llama-3.1-8b-FP8-dynamic", "llama-3.1-8b", "fp8"),
+        ("llama-3.1-8b-Q4_K_M", "llama-3.1-8b", "q4_k_m"),
         ("qwen3-14b-gptq-int8", "qwen3-14b", "gptq-int8"),
     ],
 )

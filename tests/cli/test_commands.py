@@ -31,6 +31,7 @@ def kvplan(capsys, monkeypatch):
         (["estimate", "--model", "llama-3-70b", "--gpu", "rtx4090"], 1),
         (["estimate", "-m", "llama-3.1-8b", "-g", "h100", "-c", "8192", "-u", "4"], 0),
         (["estimate", "-m", "llama-3.1-8b", "-g", "h100", "-c", "8192", "--gpu-memory-used", "20GiB"], 1),
+        (["estimate", "-m", "llama-3.1-8b", "-g", "h100", "-c", "8192", "--gpu-memory-used", "0"], 0),
         (["estimate", "-m", "llama-3.1-8b", "-g", "h100", "-c", "8192", "--gpu-memory-used", "much"], 2),
         (
             ["estimate", "-m", "llama-3.1-8b", "-g", "h100", "--gpu-memory-used", "1GiB", "-a", "gpu-memory-used=2GiB"],
@@ -145,6 +146,18 @@ def test_a_broken_pipe_is_quiet():
     command = f"{sys.executable} -m kvplan models | head -1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)  # noqa: S607
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", ["", "--json"])
+def test_an_answer_that_cannot_be_written_is_no_defect(words):
+    """A full disk is named (exit code 2); a closed output stream leaves the exit code as the answer."""
+    command = f"{sys.executable} -m kvplan estimate -m llama-3.1-8b -g h100 -c 8192 {words}"
+    for target, code, says in (("> /dev/full", 2, "cannot be written"), (">&-", 0, "")):
+        shell = ["sh", "-c", f"{command} {target}"]
+        done = subprocess.run(shell, capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert says in done.stderr
+        assert bool(done.stderr) is bool(says)
 
 
 def test_a_defect_of_kvplan_is_called_one(kvplan, monkeypatch):

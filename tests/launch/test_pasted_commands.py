@@ -245,6 +245,13 @@ def test_what_vllm_would_refuse_or_ignore_is_a_warning(text, version, says):
         (f"vllm serve {M} && vllm serve {M}", "starts 2 engines"),
         (" ", "empty"),
         ("A=1", "empty"),
+        # A digit to Unicode, and no number to int().
+        ("docker run --gpus ² vllm/vllm-openai M", "--gpus '²'"),
+        (f"vllm serve {M} --block-size ²", "'²' is not a whole number"),
+        (f"vllm serve {M} --compilation-config.mode ²", "0 to 3 was expected"),
+        (f"vllm serve {M} --cudagraph-capture-sizes ²", "is no number of tokens"),
+        (f"vllm serve {M} --limit-mm-per-prompt.image ²", "a whole number was expected"),
+        (f"vllm serve {M} --speculative-config.num_speculative_tokens ²", "1 or more was expected"),
     ],
 )
 def test_what_cannot_be_meant_is_said(text, says):
@@ -252,6 +259,65 @@ def test_what_cannot_be_meant_is_said(text, says):
     with pytest.raises(SettingError) as error:
         read(text)
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["x" * 50_000], ["--" + "x" * 50_000], ["--max-num-seqs", "x" * 50_000], ["--enforce-eager=" + "x" * 50_000]],
+    ids=["word", "flag", "value", "switch"],
+)
+def test_a_message_shows_the_start_of_what_is_long(flags):
+    """An error about a word of any length stays readable."""
+    with pytest.raises(SettingError) as error:
+        read(["vllm", "serve", M, *flags])
+    assert len(str(error.value)) < 500
+
+
+ALIASES = "a: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"k{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
+)
+
+
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        (ALIASES, "by its aliases"),
+        ("hf-overrides: &a {b: *a}", "by its aliases"),
+        ("a: &a " + "x" * 50_000 + "\nb: [*a, *a, *a]", "by its aliases"),
+        ("port: 1\n" * 20_000, "160,000 characters"),
+        ("[" * 5_000, "is not YAML"),
+    ],
+    ids=["bomb", "endless", "long text", "long file", "deep"],
+)
+def test_a_config_file_that_would_not_end_is_refused(content, says):
+    """Aliases that repeat each other, and files beyond any settings, are refused before they are written out."""
+    with pytest.raises(SettingError, match=says):
+        read(f"vllm serve {M} --config x.yaml", read_file=lambda _: content)
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("X=aaaaaaaaaa; " + "X=$X$X; " * 60 + f"vllm serve {M}", "variables make it longer"),
+        (f"X={'a' * 20_000}; vllm serve {M} {'$X ' * 20_000}", "variables make it longer"),
+        (f"X={'a' * 40_000}; vllm serve {'$X' * 20_000}", "variables make it longer"),
+        ("docker run " * 5_000, "nests more than 8"),
+        ("docker exec x " * 5_000, "nests more than 8"),
+    ],
+    ids=["doubling", "words", "word", "run", "exec"],
+)
+def test_a_command_that_would_not_end_is_refused(text, says):
+    """Variables that double each other, and containers inside each other, are refused in the time of a short command."""
+    with pytest.raises(SettingError, match=says):
+        read(text)
+
+
+def test_aliases_of_a_config_file_are_read():
+    """An alias stands for what its anchor names."""
+    found, _ = read(
+        f"vllm serve {M} --config x.yaml", read_file=lambda _: "max-num-seqs: &n 64\nmax-num-batched-tokens: *n"
+    )
+    assert (found["max_num_seqs"], found["max_num_batched_tokens"]) == (64, 64)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,12 @@ def run(capsys, monkeypatch):
     return command
 
 
+@pytest.mark.parametrize("model", ["mamba-130m", "falcon-mamba-7b", "recurrentgemma-2b"])
+def test_a_model_of_endless_sequences_may_be_served(model):
+    """A command that says no length is planned for models without a longest one, too."""
+    assert planned(f"vllm serve {model}").verdict == "fits"
+
+
 def test_a_command_is_the_same_plan_as_its_options():
     """What a command says gives the very plan that kvplan's own arguments give."""
     of_command = planned(

@@ -115,6 +115,33 @@ def test_every_value_at_its_limit_is_still_quick_and_sane():
     assert_answered_or_refused(LLAMA | limits | {"max_position_embeddings": 10_000_000_000, "head_dim": 65_536})
 
 
+@pytest.mark.parametrize(
+    "entry, key, values",
+    [
+        ("llava-1.5-7b", "image_size", [10**18, "x", -1, 1.5]),
+        ("mistral-small-3.1-24b", "spatial_merge_size", [10**18, "x", 0, [], {}]),
+        ("gemma-3-27b", "mm_tokens_per_image", [10**30, "x", 0, 1.5]),
+        ("qwen3-vl-8b", "depth", [10**6, -1, "x"]),
+        ("qwen3-vl-8b", "deepstack_visual_indexes", ["x", [[1]], [-1], [8] * 5_000]),
+        ("internvl3-8b", "image_size", [14, "x"]),  # a single patch, which four make a token of
+    ],
+)
+def test_a_broken_size_of_a_picture_is_named(entry, key, values):
+    """What decides the largest picture is read with care, where the profile run reads it and nothing else does, too."""
+    original = config_of(entry)
+    for value in values:
+        inside = {**original["vision_config"], key: value}
+        config = {**original, key: value} if key in original else {**original, "vision_config": inside}
+        with pytest.raises(kvplan.ConfigError, match=key):
+            kvplan.estimate(read_config(config, spec_id="fuzz", source="fuzz", where="fuzz.json"), "h100")
+
+
+def test_a_convolution_of_one_tap_keeps_nothing():
+    """A state without a past tap is an empty tensor, which vLLM's plan derives like any other."""
+    config = config_of("falcon-h1-0.5b") | {"mamba_d_conv": 1}
+    json.dumps(kvplan.estimate(read_config(config, spec_id="a", source="a", where="a.json"), "h100").to_dict())
+
+
 def test_an_impossible_total_is_refused():
     """Values that are each believed and together make more than a quadrillion parameters are refused, the part named."""
     values = LLAMA | {"num_hidden_layers": 4_000, "hidden_size": 10_000_000, "intermediate_size": 10_000_000}

@@ -204,7 +204,32 @@ def test_any_engine_argument_is_answered_or_refused(engine, data):
     answered_or_refused(model="llama-3-8b", gpu="rtx4090", engine=engine, context=1_000, engine_args=args)
 
 
-@pytest.mark.parametrize("context", [0, -1, 1.5, True, "8192", 10**11, float("nan"), [1]])
+ENDLESS = pytest.param(10**5_000, id="endless")
+
+
+@pytest.mark.parametrize("value", [0, -1, -0.5, 1.5, 10**18, ENDLESS, "-1", "²", "x", float("inf"), [1]])
+@pytest.mark.parametrize("engine", ["vllm", "vllm@0.8.5", "textbook", "transformers"])
+def test_a_value_out_of_range_is_named(engine, value):
+    """Each argument of each engine refuses what it cannot be by its own name, or plans what it takes."""
+    for name in find_engine(engine)[0].args:
+        args = {"enable_lora": True, name: value} if name.startswith("max_lora") else {name: value}
+        try:
+            plan = kvplan.estimate("qwen2.5-vl-7b", "h100", engine=engine, engine_args=args)
+        except kvplan.KvplanError as error:
+            assert name in error.message or "attention backend" in error.message  # noqa: PT017  as good as a plan
+        else:
+            assert plan.budget is not None
+            assert all(0 <= item.low <= item.bytes <= item.high for item in plan.budget.items if item.name != "runtime")
+
+
+@pytest.mark.parametrize("size", [-1, 2**61, ENDLESS, "x", "0", "999999999999TiB", True])
+def test_a_cache_of_no_size_is_named(size):
+    """A cache given outright is a size that a machine could have."""
+    with pytest.raises(kvplan.SettingError, match="kv_cache_memory"):
+        kvplan.estimate("llama-3-8b", kv_cache_memory=size)
+
+
+@pytest.mark.parametrize("context", [0, -1, 1.5, True, "8192", 10**11, ENDLESS, float("nan"), [1]])
 def test_a_context_that_is_no_count_is_refused(context):
     """The context and the users are whole numbers of at least 1."""
     for name in ("context", "users"):
@@ -292,6 +317,14 @@ def test_any_command_line_ends_with_a_code_of_the_contract(options, as_json):
         assert not out
     elif as_json:
         json.loads(out)
+
+
+@pytest.mark.parametrize("words", [["models"], ["gpus"], ["engines"], ["estimate", "-m"], ["estimate", "--"]])
+def test_a_name_longer_than_file_systems_take_is_refused(words):
+    """A name of any length is only a name that nothing has."""
+    code, out, err = run(*words, "9" * 5_000)
+    assert (code, out) == (2, "")
+    assert len(err) < 500
 
 
 @given(st.sampled_from(["estimate", "models", "gpus", "engines", "bogus"]), st.lists(SHOWN, max_size=3))

@@ -33,6 +33,7 @@ from kvplan.engines.base import (
 from kvplan.engines.plain import SummedLayout, group_of, rank_caches
 from kvplan.errors import SettingError
 from kvplan.gpus import GpuSpec
+from kvplan.models.config import show
 from kvplan.models.spec import Layer, ModelSpec, Note
 from kvplan.parallel import Parallelism
 from kvplan.units import GIB, ceil_div, format_bytes
@@ -69,7 +70,9 @@ class Textbook(Engine):
         for name in ("block_tokens", "kept_layers", "max_model_len", "encoder_tokens"):
             value = args[name].value
             if value is not None and not 1 <= value <= 10**10:
-                raise SettingError(f"textbook's {name} is {value}; a whole number of at least 1 was expected.")
+                raise SettingError(
+                    f"textbook's {name} is {show(value)}; a whole number from 1 to 10,000,000,000 was expected."
+                )
         caching = sum(bool(layer.caches) for layer in model.layers)
         if (kept := args["kept_layers"].value) is not None and kept > caching:
             raise SettingError(

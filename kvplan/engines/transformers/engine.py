@@ -27,6 +27,7 @@ from kvplan.engines.plain import SummedLayout, group_of, rank_caches
 from kvplan.engines.transformers.departures import as_cached
 from kvplan.errors import SettingError
 from kvplan.gpus import GpuSpec
+from kvplan.models.config import show
 from kvplan.models.spec import ModelSpec
 from kvplan.parallel import Parallelism
 from kvplan.units import GIB
@@ -69,7 +70,9 @@ class Transformers(Engine):
         args = self.with_defaults(self.check_args(given))
         for name in ("max_cache_len", "encoder_tokens"):
             if (value := args[name].value) is not None and not 1 <= value <= 10**10:
-                raise SettingError(f"transformers' {name} is {value}; a whole number of at least 1 was expected.")
+                raise SettingError(
+                    f"transformers' {name} is {show(value)}; a whole number from 1 to 10,000,000,000 was expected."
+                )
         model_dtype = find_dtype(model.dtype)
         dtype = model_dtype if kv_dtype == "auto" else find_dtype(kv_dtype)
         if dtype.name not in ("float32", "float16", "bfloat16"):

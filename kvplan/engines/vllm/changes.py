@@ -782,5 +782,5 @@ def version_tuple(version: str) -> Version:
         version,
     )
     if not match:
-        raise SettingError(f"{version!r} is not a vLLM version.", hint="Write it as vllm@0.19 or vllm@0.11.2.")
+        raise SettingError(f"{version[:40]!r} is not a vLLM version.", hint="Write it as vllm@0.19 or vllm@0.11.2.")
     return tuple(int(part) for part in match.groups() if part is not None)

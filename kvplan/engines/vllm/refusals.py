@@ -10,6 +10,7 @@ from kvplan.engines.base import Setting
 from kvplan.engines.vllm.changes import Version, applies, since
 from kvplan.errors import SettingError
 from kvplan.gpus import GpuSpec
+from kvplan.models.config import show
 from kvplan.models.spec import ModelSpec
 from kvplan.parallel import Parallelism
 
@@ -23,13 +24,24 @@ _KV_DTYPES: dict[str, str | None] = {
 }  # fmt: skip
 # Those whose layout is not modelled, with their first release.
 _NOT_MODELLED = dict.fromkeys(("octave_k3v4", "octave_k3v3", "octave_k3v3_compact"), "0.33")
+# The batch comes first: it bounds the requests.
 _COUNTS = (
-    "max_num_seqs",
     "max_num_batched_tokens",
+    "max_num_seqs",
     "block_size",
     "num_gpu_blocks_override",
     "decode_context_parallel_size",
     "num_speculative_tokens",
+    "max_loras",
+    "max_lora_rank",
+    "encoder_tokens",
+)
+_AT_LEAST_ZERO = (
+    "cpu_offload_gb",
+    "kv_offloading_size",
+    "limit_images",
+    "max_cudagraph_capture_size",
+    "num_redundant_experts",
 )
 
 
@@ -48,7 +60,11 @@ def check(args: Mapping[str, Setting], *, given: Mapping[str, Any], model: Model
     for name in _COUNTS:
         value = args[name].value
         if value is not None and not 1 <= value <= 10**9:
-            raise SettingError(f"{name} is {value}; a whole number of at least 1 was expected.")
+            raise SettingError(f"{name} is {show(value)}; a whole number from 1 to 1,000,000,000 was expected.")
+    for name in _AT_LEAST_ZERO:
+        value = args[name].value
+        if value is not None and not 0 <= value <= 10**9:
+            raise SettingError(f"{name} is {show(value)}; 0 to 1,000,000,000 was expected.")
     tokens, seqs = given.get("max_num_batched_tokens"), given.get("max_num_seqs")
     if tokens and seqs and tokens < seqs:
         raise SettingError(f"vLLM refuses max_num_batched_tokens {tokens} below max_num_seqs {seqs}.")
@@ -86,7 +102,7 @@ def connector(text: str) -> str:
         return text.strip()
     try:
         name = json.loads(text).get("kv_connector")
-    except ValueError:
+    except (ValueError, RecursionError):
         name = None
     if not isinstance(name, str) or not name:
         raise SettingError(

@@ -258,7 +258,7 @@ def known_state_dtype(name: str, value: str) -> str:
     """
     value = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}.get(value, value)
     if value not in STATE_DTYPES:
-        raise SettingError(f"vLLM's {name} is {value!r}; {', '.join(STATE_DTYPES)} was expected.")
+        raise SettingError(f"vLLM's {name} is {value[:40]!r}; {', '.join(STATE_DTYPES)} was expected.")
     if value != "auto":
         find_dtype(value)
     return value

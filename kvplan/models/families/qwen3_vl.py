@@ -28,7 +28,10 @@ class Qwen3VLVision(Qwen25VLVision):
     @cached_property
     def deep_mergers(self) -> int:
         """Mergers beside the last."""
-        return len(self.config.items("deepstack_visual_indexes") or ())
+        depths = self.config.counts("deepstack_visual_indexes", minimum=0) or []
+        if self.config.states("deepstack_visual_indexes") and len(depths) > self.depth:
+            raise self.config.fail("deepstack_visual_indexes", f"lists {len(depths)} of {self.depth} layers.")
+        return len(depths)
 
     def _merger(self, name: str, norm_width: int) -> Iterator[Part]:
         yield norm(f"{name}.norm", norm_width, bias=True, component="vision")

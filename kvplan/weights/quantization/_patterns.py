@@ -76,7 +76,7 @@ def _danger(pattern: str) -> str | None:
                 groups[-1] = True
         elif kind == "escape":
             plain = not text[1].isalnum()
-            if text[1].isdigit():
+            if text[1].isdecimal():
                 return "refers back to a group, which could take forever"
         elif kind == "other":
             plain = text not in "|^$."

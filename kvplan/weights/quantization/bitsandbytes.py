@@ -28,7 +28,7 @@ def read(section: Section) -> Scheme | None:
         return None
     kept = section.names("llm_int8_skip_modules")
     version = section.config.get("transformers_version")
-    merged = isinstance(version, str) and version.split(".")[0].isdigit() and int(version.split(".")[0][:6]) >= 5
+    merged = isinstance(version, str) and version.split(".")[0].isdecimal() and int(version.split(".")[0][:6]) >= 5
     components = ALL_LINEARS - {"experts", "router"} if merged else ALL_LINEARS
     return section.scheme(
         form,

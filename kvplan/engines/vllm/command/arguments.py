@@ -281,7 +281,9 @@ def _parse(tokens: Sequence[_Token], table: FlagTable, found: Arguments) -> None
         values: list[_Token] = []
         if explicit is not None:
             if kind in BARE:
-                raise SettingError(f"{name} takes no value, but {shown(explicit)!r} was given.", hint=f"Write {name} alone.")
+                raise SettingError(
+                    f"{name} takes no value, but {shown(explicit)!r} was given.", hint=f"Write {name} alone."
+                )
             values = [_Token(explicit, ())]
         elif kind not in BARE:
             most = {"many": len(tokens), "maybe": 1}.get(kind, 1)

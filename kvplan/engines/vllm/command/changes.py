@@ -96,7 +96,9 @@ def _wanted(
         elif name == "gpu":
             if command.gpus is not None:
                 words = command.gpus.words
-                container = words and words[0].text.startswith("--gpus") and words[-1].text.rpartition("=")[2].isdigit()
+                container = (
+                    words and words[0].text.startswith("--gpus") and words[-1].text.rpartition("=")[2].isdecimal()
+                )
                 yield ("--gpus" if container else None), changes["tensor_parallel"], command.gpus
         elif name == "quantization":
             yield (_FLAGS[name] if value in _WHILE_LOADING else None), value, command.settings.get(name)

@@ -75,7 +75,7 @@ def _compiled(config: Mapping[str, Any], given: Given | None) -> int | None:
     if value is None:
         return None
     number = _WORDS.get(str(value).upper(), value)
-    if isinstance(number, str) and number.isdigit():
+    if isinstance(number, str) and number.isdecimal():
         number = int(number[:4])
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= _COMPILED:
         raise SettingError(f"{given}: the compilation mode is {str(value)[:40]!r}; 0 to 3 was expected.")
@@ -122,7 +122,7 @@ def _sizes(values: list[Any], given: Given) -> list[int]:
     sizes: list[int] = []
     for value in values:
         text = str(value).strip()
-        if isinstance(value, bool) or not text.isdigit() or len(text) > 9:
+        if isinstance(value, bool) or not text.isdecimal() or len(text) > 9:
             raise SettingError(f"{given}: {text[:40]!r} is no number of tokens.")
         sizes.append(int(text))
     return sizes

@@ -142,7 +142,7 @@ class _Reader:
         value, kind = self._value(name, given), self.args[argument].kind
         if value is None:
             return
-        if kind is int and isinstance(value, str) and value.isdigit() and len(value) < 19:
+        if kind is int and isinstance(value, str) and value.isdecimal() and len(value) < 19:
             value = int(value)  # a choice among numbers
         if isinstance(kind, tuple) and value not in kind:
             self.command.note(f"{shown(given)} counts for memory and is not modelled")
@@ -317,7 +317,7 @@ def _count(limit: Any) -> int:
     if isinstance(limit, Mapping):
         limit = limit.get("count", 1)
     text = str(limit).strip()
-    if isinstance(limit, bool) or not text.isdigit() or len(text) > 9:
+    if isinstance(limit, bool) or not text.isdecimal() or len(text) > 9:
         raise SettingError(f"limit_mm_per_prompt holds {shown(limit)!r}; a whole number was expected.")
     return int(text)
 

@@ -45,7 +45,7 @@ def read_speculation(found: Arguments, command: Command) -> None:
     shown = Given(None, words)
     count = config.get("num_speculative_tokens")
     if count is not None:
-        if isinstance(count, bool) or not str(count).isdigit() or not 0 < int(str(count)[:9]) <= 1000:
+        if isinstance(count, bool) or not str(count).isdecimal() or not 0 < int(str(count)[:9]) <= 1000:
             raise SettingError(f"{shown}: num_speculative_tokens is {str(count)[:40]!r}; 1 or more was expected.")
         command.engine_args["num_speculative_tokens"] = Given(int(count), words)
     _read_draft(config, words, command)

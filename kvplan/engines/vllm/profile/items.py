@@ -37,9 +37,6 @@ class Item(NamedTuple):
         one_by_one: patches in the tower at once where items pass one after the other; 0: all items' together.
         each: whether each sequence of a V0 batch has one, whatever the budget (worker/enc_dec_model_runner.py).
 
-    Raises:
-        ConfigError: it has no token, so that no budget could hold it.
-
     """
 
     tokens: int
@@ -52,10 +49,6 @@ class Item(NamedTuple):
     saved: int = 0
     one_by_one: int = 0
     each: bool = False
-
-    def __post_init__(self) -> None:
-        if self.tokens < 1:
-            raise _no_token(self.what)
 
 
 # The largest item of a family, by its configuration and max_model_len.
@@ -75,7 +68,10 @@ def largest(model: ModelSpec, context: int) -> Item | None:
     """
     rule = _RULES.get(model.model_type)
     if rule is not None:
-        return rule(model.config, context)
+        item = rule(model.config, context)
+        if item.tokens < 1:
+            raise _no_token(item.what)
+        return item
     towers = {part.component for part in model.outer}
     if "vision" in towers:
         # A family that no rule covers: four patches make a token, as in most.

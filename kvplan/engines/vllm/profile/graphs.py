@@ -24,7 +24,7 @@ from kvplan.gpus import GpuSpec
 from kvplan.models.spec import ModelSpec
 from kvplan.units import GIB, MIB
 
-# The rules by which vendors' graphs are estimated (changes.py).
+# The rules by which vendors' graphs are estimated (changes/memory.py).
 _BY_VENDOR = {"AMD": "rocm_graphs_subtracted", "Intel": "xpu_graphs_subtracted"}
 _LARGEST, _LARGEST_BLACKWELL, _BLACKWELL = 512, 1024, 10
 

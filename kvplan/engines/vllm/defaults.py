@@ -6,6 +6,7 @@ from typing import Any
 from kvplan.caches import ChunkedLocal
 from kvplan.engines.vllm import refusals
 from kvplan.engines.vllm.changes import Version, applies, version_tuple
+from kvplan.engines.vllm.profile.items import GEMMA_4_VIDEO
 from kvplan.engines.vllm.profile.runner import is_v2
 from kvplan.gpus import GpuSpec
 from kvplan.models.spec import ModelSpec
@@ -15,7 +16,6 @@ from kvplan.units import GIB
 BLOCK_TOKENS = 16
 # Where no GPU is named, kernels are chosen as on an H100.
 HOPPER = (9, 0)
-_GEMMA_4_VIDEO = 32 * (70 + 2 + 6)
 # V0: engine/arg_utils.py _set_default_args_v0, config.py SchedulerConfig.
 _V0_TOKENS, _V0_SEQS, _V0_CHUNKS_FROM = 2048, 256, 32_768
 # Connectors that know groups of several kinds (classes that derive from SupportsHMA), by the start of their names.
@@ -79,7 +79,7 @@ def v0_batch_defaults(model: ModelSpec) -> tuple[int, int]:
 def largest_item(model: ModelSpec, version: Version) -> int:
     """Return the tokens of the largest picture or video that must fit in one batch; 0 where items may be cut.
 
-    Gemma 4 attends to them in both directions: 32 frames x (70 soft tokens + 2 marks + 6 of the time stamp).
+    Gemma 4 attends to them in both directions.
     Source: engine/arg_utils.py _get_min_mm_batched_tokens, models/gemma4_mm.py get_mm_max_tokens_per_item.
     """
     text = model.config.get("text_config")
@@ -90,7 +90,7 @@ def largest_item(model: ModelSpec, version: Version) -> int:
         or not model.config.get("vision_config")
     ):
         return 0
-    return _GEMMA_4_VIDEO if text.get("use_bidirectional_attention") == "vision" else 0
+    return GEMMA_4_VIDEO if text.get("use_bidirectional_attention") == "vision" else 0
 
 
 def generation(gpu: GpuSpec | None) -> tuple[int, int]:

@@ -106,7 +106,23 @@ def test_no_tower_no_encoder():
     assert encoding(kvplan.load_model("llama-3.1-8b"), Ranks(), tokens=8192, context=8192).held == 0
     model = kvplan.load_model("gemma-3-27b")
     assert encoding(model, Ranks(left_out=frozenset({"vision"})), tokens=8192, context=8192).held == 0
-    assert encoding(model, Ranks(), tokens=8192, context=8192, most=0).held == 0
+    assert encoding(model, Ranks(), tokens=8192, context=8192, pictures=0).held == 0
+
+
+def test_a_limit_of_pictures_leaves_videos():
+    """`--limit-mm-per-prompt image=0` alone: a log of gemma-4-31B (0.26.0) still encodes three videos and has 182.37 GiB."""
+    model = kvplan.load_model("gemma-4-31b")
+    assert encoding(model, Ranks(), tokens=8192, context=16_384, pictures=0).formula.startswith("3 x video")
+    pairs = kvplan.load_model("qwen3.5-35b-a3b")
+    assert encoding(pairs, Ranks(), tokens=8192, context=8192, pictures=0).held > 0
+    args = {
+        "gpu_memory_utilization": 0.92,
+        "max_num_batched_tokens": 8192,
+        "limit_images": 0,
+        "use_v2_model_runner": False,
+    }
+    plan = kvplan.estimate("google/gemma-4-31B-it", "b300", "vllm@0.26.0", context=16_384, engine_args=args)
+    assert plan.kv_cache_bytes / GIB == pytest.approx(182.37, abs=0.3)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-from kvplan.engines.vllm.profile.items import Item, largest
+from kvplan.engines.vllm.profile.items import Item, are_bounded, largest
 from kvplan.models.spec import ModelSpec
 from kvplan.weights.parts import Part
 from kvplan.weights.ranks import Ranks, shard
@@ -49,7 +49,7 @@ def encoding(
     *,
     tokens: int,
     context: int,
-    most: int | None = None,
+    pictures: int | None = None,
     sequences: int | None = None,
 ) -> Encoding:
     """Return the encoder's run for a batch of tokens; nothing for a model without a tower, or one that is left out.
@@ -59,7 +59,7 @@ def encoding(
         ranks: how the tower is spread, or that it is left out.
         tokens: of a batch.
         context: max_model_len.
-        most: items that all requests of a batch may have; None: not bounded.
+        pictures: that all requests of a batch may have; None: not bounded.
         sequences: of a batch on V0, where those of encoder-decoders have an item each; None: on V1.
 
     """
@@ -68,7 +68,8 @@ def encoding(
         return NOTHING
     tower = [shard(part, ranks) for part in model.outer if part.component == item.tower]
     count = sequences if sequences and item.each else max(tokens // item.tokens, 1)
-    count = count if most is None else min(count, most)
+    if pictures is not None and are_bounded(item, model, pictures):
+        count = min(count, pictures)
     if not tower or not count:
         return NOTHING
     patches, outputs = count * item.patches, count * (item.outputs or item.tokens)

@@ -28,7 +28,7 @@ class Item(NamedTuple):
     Attributes:
         tokens: what it takes of the encoder's budget.
         patches: what the tower sees of it; positions of a recording.
-        what: it is.
+        what: it is: a picture, a video or a recording.
         outputs: rows for the language model, where they are not its tokens.
         tower: that sees it.
         numbers: of a patch, where they are not the patch embedding's.
@@ -82,6 +82,11 @@ def largest(model: ModelSpec, context: int) -> Item | None:
 def has_rule(model_type: str) -> bool:
     """Return whether a family's largest item is known and not guessed."""
     return model_type in _RULES
+
+
+def are_bounded(item: Item, model: ModelSpec, pictures: int) -> bool:
+    """Return whether a limit of pictures bounds the items: not videos, which stand in where no picture is let in."""
+    return item.what.startswith("picture") and (pictures > 0 or model.model_type in _PICTURES_ONLY)
 
 
 def longest_video(model: ModelSpec) -> int:
@@ -311,9 +316,16 @@ def _deepseek_vl2(config: Mapping[str, Any], context: int) -> Item:  # noqa: ARG
 # -- videos ------------------------------------------------------------------------------------------------------------
 
 
+# Gemma 4's video: 32 frames x (70 soft tokens + 2 marks + 6 of the time stamp).
+_FRAMES, _SOFT = 32, 70
+GEMMA_4_VIDEO = _FRAMES * (_SOFT + 2 + 6)
+
+
 def _gemma4(pooled: int) -> Rule:
-    """32 frames x (70 soft tokens + 8), so many patches each (models/gemma4_mm.py, models/gemma4_unified.py)."""
-    return lambda _config, _context: Item(tokens=32 * 78, patches=32 * 70 * pooled, what="video of 32 frames")
+    """32 frames, so many patches to a soft token (models/gemma4_mm.py, models/gemma4_unified.py)."""
+    return lambda _config, _context: Item(
+        tokens=GEMMA_4_VIDEO, patches=_FRAMES * _SOFT * pooled, what=f"video of {_FRAMES} frames"
+    )
 
 
 # Tokens of GLM's largest picture: 9,633,792 pixels (published longest_edge), which count twice, so 78 x 78. Tokens of
@@ -477,6 +489,12 @@ _RULES: dict[str, Rule] = {
     "voxtral": _voxtral,
     "whisper": _whisper,
 }
+# Families that take nothing but pictures (get_supported_mm_limits).
+_PICTURES_ONLY = frozenset((
+    "aya_vision", "cohere2_vision", "deepseek_ocr", "deepseek_vl_v2", "gemma3", "idefics3", "kimi_vl", "lfm2-vl", "lfm2_vl",
+    "lighton_ocr", "llama4", "llava", "llava_next", "ministral3", "mistral3", "mllama", "phi3_v", "pixtral", "smolvlm",
+    "step3_vl", "step3p7", "unlimited-ocr", "unlimited_ocr",
+))  # fmt: skip
 # Families whose largest item grows with max_model_len, and up to where.
 _GROWS_TO: dict[str, int] = {
     **dict.fromkeys(("qwen2_vl", "qwen2_5_vl", "qwen2_5_omni", "qwen2_5_omni_thinker"), _QWEN * _QWEN_PAIRS),

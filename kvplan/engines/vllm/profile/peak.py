@@ -95,9 +95,9 @@ class ProfileRun:
         seen = NOTHING
         if first and not self.settings["skip_mm_profiling"]:
             limit = self.settings["limit_images"]
-            most = None if limit is None else limit * self.settings["max_num_seqs"]
+            pictures = None if limit is None else limit * self.settings["max_num_seqs"]
             each = self.settings["max_num_seqs"] if self.runner == "V0" else None
-            seen = encoding(model, self.ranks, tokens=tokens, context=self.context, most=most, sequences=each)
+            seen = encoding(model, self.ranks, tokens=tokens, context=self.context, pictures=pictures, sequences=each)
         kept, passing = self._experts()
         indexed, how_indexed = index_workspace(model, self.version, context=self.context, batched_tokens=tokens)
         width = widest(

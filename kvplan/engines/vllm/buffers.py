@@ -3,16 +3,13 @@
 from collections.abc import Iterator
 
 from kvplan.caches import SparseIndex
+from kvplan.engines.vllm.changes import Version, applies
 from kvplan.models.spec import ModelSpec
 from kvplan.weights.figure import WeightItem
 from kvplan.weights.parts import Part
 from kvplan.weights.ranks import RankParts
 
 _INT32 = _FLOAT32 = 4
-# Only a draft reads the buffer, but releases before made it always (0.20.2 models/deepseek_v4.py DeepseekV4Model; in 0.33
-# models/deepseek_v4/nvidia/model.py needs_mtp_hidden_states). Which release changed it was not looked up.
-_HIDDEN_BUFFER_ON_USE = (0, 33)
-
 # Models whose routers vLLM makes in float32 (params_dtype=torch.float32 in 0.33 models/*.py GateLinear).
 _FLOAT32_ROUTERS = frozenset(
     {
@@ -39,7 +36,7 @@ def buffer_items(
     *,
     plain_bytes: int,
     batched_tokens: int,
-    version: tuple[int, ...],
+    version: Version,
     drafts: bool,
 ) -> Iterator[WeightItem]:
     """Yield the buffers of one stage's rank; some have no bytes."""
@@ -51,7 +48,7 @@ def buffer_items(
             source="vLLM 0.33 models/deepseek_v2.py topk_indices_buffer",
         )
     deepseek_v4 = model.model_type.startswith("deepseek_v4")
-    if deepseek_v4 and layers.stop == len(model.layers) and (drafts or version < _HIDDEN_BUFFER_ON_USE):
+    if deepseek_v4 and layers.stop == len(model.layers) and (drafts or not applies("drafts_input_on_use", version)):
         yield WeightItem(
             name="draft's input",
             bytes=batched_tokens * _count(model, "hc_mult") * model.hidden_size * plain_bytes,

@@ -7,6 +7,7 @@ models/kimi_k3/nvidia/model.py (narrow experts).
 
 from typing import NamedTuple
 
+from kvplan.engines.vllm.changes import Version, applies
 from kvplan.units import ceil_div, round_up
 from kvplan.weights.formats import WeightFormat
 from kvplan.weights.parts import Part
@@ -24,9 +25,8 @@ _ROCM_STRIDE, _ROCM_PADDING = 512 // 2, 256 // 2
 _NARROWEST = {"kimi_linear": 256, "kimi_k3": 256}
 # Marlin (Ampere, Ada, RTX Blackwell) and TRT-LLM (B200); ROCm's kernels; Intel's.
 _MXFP4_AXES = {_NVIDIA: (256, 128), "AMD": (256, 256), "Intel": (64, 64)}
-# 0.19 keeps the loaded scales beside the swizzled ones, 0.33 drops them; of the versions between the larger is taken.
-_SCALES_DROPPED_SINCE = (0, 33)
-# 0.19 pads the input axis to 64 bytes, logs of before 0.17 and 0.33 to 64 weights.
+# By logs, for the kernels' own code is not vLLM's: 0.19 pads the input axis to 64 bytes, before 0.17 and in 0.33 it is 64
+# weights.
 _WIDER_INPUTS = ((0, 17), (0, 33))
 
 
@@ -45,7 +45,7 @@ class Kernels(NamedTuple):
     model_type: str
     vendor: str
     generation: tuple[int, int]
-    version: tuple[int, ...]
+    version: Version
     splits_experts: bool
 
     def is_older_than(self, generation: tuple[int, int]) -> bool:
@@ -150,7 +150,7 @@ def _mxfp4_bytes(part: Part, kernels: Kernels) -> int:
     return rows * columns // 2 + rows * ceil_div(columns, _MXFP4_GROUP)
 
 
-def _triton_bytes(rows: int, columns: int, version: tuple[int, ...], *, last: bool) -> int:
+def _triton_bytes(rows: int, columns: int, version: Version, *, last: bool) -> int:
     """Return the bytes in Triton's layout for Hopper: an expert's width to 64, scales to 256 rows and 4 columns.
 
     Gate and up are one tensor of twice the rows: half of it is counted here.
@@ -164,5 +164,5 @@ def _triton_bytes(rows: int, columns: int, version: tuple[int, ...], *, last: bo
     groups = ceil_div(columns, _MXFP4_GROUP)
     tall = round_up(rows, 256) if last else round_up(2 * rows, 256) // 2
     scales = tall * round_up(groups, 4)
-    kept = rows * groups if version < _SCALES_DROPPED_SINCE else 0
+    kept = rows * groups if not applies("scales_freed", version) else 0
     return weights + scales + kept

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from kvplan.caches import MLA, FullAttention
 from kvplan.engines.torch_allocator import CachingAllocator
 from kvplan.engines.vllm.buffers import buffer_items
+from kvplan.engines.vllm.changes import Version, applies
 from kvplan.engines.vllm.kernel_layouts import Kernels, added_bytes
 from kvplan.engines.vllm.rope import RopeTable, rope_tables
 from kvplan.models.spec import Layer, ModelSpec
@@ -25,8 +26,8 @@ from kvplan.weights.ranks import Group, RankParts, Ranks, shard
 VOCABULARY_MULTIPLE = 64
 # What mm_encoder_tp_mode=data keeps whole on every rank, and what language_model_only leaves out (config/multimodal.py).
 TOWERS: frozenset[Component] = frozenset({"vision", "audio", "projector"})
-# gpu_worker.py load_model: from 0.21 on blocks of 20 MiB and more are not split while weights are loaded.
-_UNSPLIT_SINCE, _UNSPLIT = (0, 21), 20 * MIB
+# max_split_size while weights are loaded (gpu_worker.py load_model).
+_UNSPLIT = 20 * MIB
 # Modules that one tensor holds (packed_modules_mapping of the models).
 _FUSED = {
     ("attention", "q_proj"): "qkv_proj",
@@ -164,9 +165,9 @@ class Loading:
         yield from self._unused
 
 
-def rounding_bytes(sizes: Iterable[int], version: tuple[int, ...]) -> int:
+def rounding_bytes(sizes: Iterable[int], version: Version) -> int:
     """Return by how much torch's blocks are more than the tensors of these sizes."""
-    return _rounding_bytes(tuple(sizes), _UNSPLIT if version >= _UNSPLIT_SINCE else None)
+    return _rounding_bytes(tuple(sizes), _UNSPLIT if applies("unsplit_loading", version) else None)
 
 
 @lru_cache(maxsize=64)

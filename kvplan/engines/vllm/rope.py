@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from kvplan.caches import MLA, FullAttention, SparseIndex
+from kvplan.engines.vllm.changes import Version, applies
 from kvplan.models.config import language_config
 from kvplan.models.defaults import type_facts
 from kvplan.models.spec import ModelSpec
@@ -17,19 +18,18 @@ _WITHOUT = (
     "nemotron_h", "jamba", "mamba", "mamba2", "falcon_mamba", "gpt2", "gpt_bigcode", "opt", "bloom", "mpt", "whisper", "bart",
     "t5", "mllama", "granitemoehybrid",
 )  # fmt: skip
-# Types that 0.33 runs through its Transformers backend, which turns by frequencies without a table
-# (models/registry.py _TRANSFORMERS_SUPPORTED_MODELS); earlier versions had models of their own.
-_BACKEND_SINCE = (0, 33)
-_BACKEND = (
-    "arcee", "cwm", "flex_olmo", "glm", "gpt_neox", "jais2", "kolibri1", "mellum", "nanbeige", "olmo", "olmo2", "olmo3", "phi",
-    "seed_oss", "smollm3", "starcoder2", "vaultgemma",
-)  # fmt: skip
+# Types that run through the Transformers backend, which turns by frequencies without a table, by the first release that
+# lists them (models/registry.py _TRANSFORMERS_SUPPORTED_MODELS); earlier ones had models of their own.
+_BACKEND: dict[str, Version] = {
+    "smollm3": (0, 10, 1), "starcoder2": (0, 25), "olmo": (0, 26), "olmo2": (0, 26), "vaultgemma": (0, 27),
+    "flex_olmo": (0, 29), "olmo3": (0, 29), "nanbeige": (0, 30), "arcee": (0, 32), "cwm": (0, 32), "glm": (0, 32),
+    "gpt_neox": (0, 32), "jais2": (0, 32), "mellum": (0, 32), "phi": (0, 32), "seed_oss": (0, 32), "kolibri1": (0, 33),
+}  # fmt: skip
 # gpt_oss.py asks for float32; so do DeepSeek's scaled tables where FlashInfer applies them (deepseek_scaling_rope.py).
 _FLOAT32 = ("gpt_oss",)
 _LATENT_FLOAT32_DIMS = (64, 128, 256, 512)
-# MRotaryEmbedding keeps four times the positions, for videos; Qwen 3's and later ones once from 0.33 on (the log of 0.29 has
-# four; of the versions between the larger is taken).
-_MROPE_FACTOR, _ONCE_SINCE = 4, (0, 33)
+# MRotaryEmbedding keeps four times the positions, for videos; these families' never exceed the tokens (mrope_by_tokens).
+_MROPE_FACTOR = 4
 _ONCE = ("qwen3_vl", "qwen3_5")
 _POOLED = ("deepseek_v4", "deepseek_ref")
 _PARTIAL = ("partial_rotary_factor", "rotary_pct", "rotary_emb_fraction")
@@ -48,11 +48,11 @@ class RopeTable(NamedTuple):
         return self.positions * self.width * self.number_bytes
 
 
-def rope_tables(model: ModelSpec, number_bytes: int, version: tuple[int, ...]) -> tuple[RopeTable, ...]:
+def rope_tables(model: ModelSpec, number_bytes: int, version: Version) -> tuple[RopeTable, ...]:
     """Return the distinct tables of a model, in a format of `number_bytes`, as a version of vLLM keeps them."""
     config = language_config(model.config)
     model_type = str(config.get("model_type") or model.model_type)
-    through_backend = model_type in _BACKEND and version >= _BACKEND_SINCE
+    through_backend = model_type in _BACKEND and version >= _BACKEND[model_type]
     if model_type in _WITHOUT or through_backend or not _has_rope(config, model_type):
         return ()
     longest = _longest(config, model_type)
@@ -62,7 +62,7 @@ def rope_tables(model: ModelSpec, number_bytes: int, version: tuple[int, ...]) -
         return ()  # Kimi Linear's latents turn by nothing
     if model_type in _POOLED:
         return _pooled_tables(model, config, longest)
-    videos = 1 if version >= _ONCE_SINCE and model_type.startswith(_ONCE) else _MROPE_FACTOR
+    videos = 1 if applies("mrope_by_tokens", version) and model_type.startswith(_ONCE) else _MROPE_FACTOR
     tables: dict[tuple[RopeTable, str], RopeTable] = {}
     for kind, head_dim, latent in _heads(model):
         for parameters in _parameters(config, model_type, kind):

@@ -64,3 +64,43 @@ def tables(model: str) -> tuple[RopeTable, ...]:
 def test_rotary_tables(model, expected):  # vLLM 0.33's own: tests/corpora/vllm_weights
     """Positions x width x bytes, one table for each kind of attention that turns by its own rule."""
     assert sorted((t.positions, t.width, t.number_bytes) for t in tables(model)) == sorted(expected)
+
+
+def loaded(model: str, version: str, item: str, gpu: str = "h100", **settings) -> int:
+    """Return the bytes of one item that loading adds."""
+    plan = kvplan.estimate(model, gpu, f"vllm@{version}", context=1024, **settings)
+    return sum(each.bytes for each in plan.weights.items if each.name == item)
+
+
+def test_triton_keeps_one_copy_of_mxfp4_scales_from_0_25_on():
+    """gpt-oss-20b: 24 layers x 32 experts x (2 x 2,880 x 90 + 2,880 x 90) scales of a byte, freed by 0.25.
+
+    An expert's width of 2,880 is a multiple of 64 already, so loaded scales are those of the file.
+    """
+    before, after = (loaded("gpt-oss-20b", version, "kernels' layouts") for version in ("0.24", "0.25"))
+    assert before - after == 24 * 32 * 3 * 2_880 * 90
+
+
+def test_drafts_input_is_kept_for_drafts_alone_from_0_27_on():
+    """DeepSeek-V4-Flash: 8,192 tokens x 4 streams x 4,096 numbers of 2 B, whether a draft reads them or not until 0.26."""
+    before, after = (
+        loaded("deepseek-v4-flash", version, "draft's input", "8xh200", tensor_parallel=8)
+        for version in ("0.26", "0.27")
+    )
+    assert (before, after) == (8_192 * 4 * 4_096 * 2, 0)
+
+
+def test_rotary_tables_of_later_qwens_are_as_long_as_the_model_from_0_32_on():
+    """Qwen3.5: a quarter from 0.32 on; Qwen2.5-VL keeps four times the positions."""
+    model = kvplan.load_model("qwen3.5-27b")
+    (before,), (after,) = rope_tables(model, 2, (0, 31)), rope_tables(model, 2, (0, 32))
+    assert before.positions == 4 * after.positions == 4 * 262_144
+    assert rope_tables(kvplan.load_model("qwen2.5-vl-7b"), 2, (0, 32)) == tables("qwen2.5-vl-7b")
+
+
+@pytest.mark.parametrize("model, since", [("olmo-3-7b", (0, 29)), ("phi-2", (0, 32)), ("starcoder2-15b", (0, 25))])
+def test_the_transformers_backend_keeps_no_table(model, since):
+    """From the release on that lists the architecture there is none; before, the model's own code has one."""
+    spec = kvplan.load_model(model)
+    assert rope_tables(spec, 2, since) == ()
+    assert rope_tables(spec, 2, (0, since[1] - 1)) != ()

@@ -8,7 +8,7 @@ import re
 from functools import cache
 from typing import Final
 
-from kvplan.engines.vllm.changes import groups, kernels, memory, start, states
+from kvplan.engines.vllm.changes import groups, kernels, memory, start, states, weights
 from kvplan.engines.vllm.changes.change import Change, Version
 from kvplan.errors import SettingError
 
@@ -22,6 +22,7 @@ CHANGES: Final[tuple[Change, ...]] = (
     *groups.CHANGES,
     *kernels.CHANGES,
     *states.CHANGES,
+    *weights.CHANGES,
     *memory.CHANGES,
 )
 

@@ -166,14 +166,11 @@ def entry(log: Log) -> str | None:
 _FOLD_OF: Mapping[str, Callable[[Log], str]] = {
     "model": lambda log: entry(log) or "none",
     "gpu": lambda log: log.gpu or "none",
-    "machine": lambda log: log.machine or log.id,
 }
 
 
-def folds(
-    logs: Iterable[Log], by: Literal["model", "gpu", "machine"] = "model"
-) -> Iterator[tuple[str, list[Log], list[Log]]]:
-    """Yield (name, rows to fit on, rows to score) for each model, GPU or machine that is left out in turn.
+def folds(logs: Iterable[Log], by: Literal["model", "gpu"]) -> Iterator[tuple[str, list[Log], list[Log]]]:
+    """Yield (name, rows to fit on, rows to score) for each model or GPU that is left out in turn.
 
     A model is its catalogue entry: another quantisation of it never helps to fit it.
     """

@@ -9,7 +9,7 @@ from typing import Any
 from kvplan.errors import SettingError
 from kvplan.launch.peel import Launch, find_launch
 from kvplan.launch.words import Given, Word, joined, split
-from kvplan.models.spec import Note
+from kvplan.models.spec import ModelSpec, Note
 
 _LARGEST_FILE = 1_000_000
 
@@ -27,10 +27,12 @@ class Command:
         settings: by the names of `kvplan.estimate` (`model`, `context`, `tensor_parallel` ...).
         engine_args: the engine's own settings that count, by its own names.
         config: what it changes in the model's configuration (`hf_overrides`).
+        format_of: returns the weight format that it asks for, given the model; None: it asks for none.
         longest: the longest sequence that the changed configuration means to this release; None: as it is read.
         longest_is_free: whether lengths beyond the model's own maximum are let in.
         beside: what is planned for beside it, by the names of `kvplan.estimate`: the command itself does not say it.
         gpus: how many GPUs it may use; None: not said.
+        several_nodes: whether other machines share the work, so that its own GPUs are not all.
         left_out: what its release does not have, and does not start with.
         notes: what it says that counts and is not modelled, and what was assumed.
         warnings: what the engine itself would refuse, or would not do as it looks.
@@ -45,10 +47,12 @@ class Command:
     settings: dict[str, Given] = field(default_factory=dict)
     engine_args: dict[str, Given] = field(default_factory=dict)
     config: dict[str, Given] = field(default_factory=dict)
+    format_of: Callable[[ModelSpec], str | None] | None = None
     longest: int | None = None
     longest_is_free: bool = False
     beside: dict[str, Any] = field(default_factory=dict)
     gpus: Given | None = None
+    several_nodes: bool = False
     left_out: list[Given] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

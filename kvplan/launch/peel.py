@@ -263,34 +263,6 @@ def _in_container(words: Sequence[Word], around: _Around, read_file: Callable[[s
     return _image(found.image, found.rest, program, inside, read_file)
 
 
-def launch_in_image(
-    image: Word,
-    words: Sequence[Word],
-    read_file: Callable[[str], str],
-    *,
-    entrypoint: Sequence[Word] | None = None,
-    environment: dict[str, Given] | None = None,
-    gpus: Given | None = None,
-) -> Launch:
-    """Return the launch that an image makes of the words after it: what a container of a deployment file runs.
-
-    Args:
-        image: its name.
-        words: the container's arguments (`args`, `command` of compose).
-        read_file: returns the text of a file that the words name.
-        entrypoint: what stands in place of the image's own (`command` of Kubernetes); None: nothing does.
-        environment: the container's variables.
-        gpus: how many GPUs it is given; None: not said.
-
-    Raises:
-        UnknownEngineError: the image holds an engine that is not built.
-        SettingError: it holds none that its name tells, and the words start none; or it is for no GPU.
-
-    """
-    around = _Around(environment=dict(environment or {}), gpus=gpus, image=Given(image.text, (image,)))
-    return _image(image, words, entrypoint, around, read_file)
-
-
 def _image(
     image: Word,
     words: Sequence[Word],

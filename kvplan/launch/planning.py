@@ -1,12 +1,11 @@
 """The plan of a pasted command: what it says, with what is asked for beside it."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kvplan.engines.vllm.command.quantization import asked_format
-from kvplan.engines.vllm.command.table import padded
 from kvplan.errors import SettingError, UnknownModelError
 from kvplan.gpus import GpuGroup, find_gpu
 from kvplan.launch.command import Command, shown
@@ -66,8 +65,8 @@ def plan_command(
             "The command names no model.", hint="Add it to the command, or name it with --model before --."
         )
     spec = _model(command, model)
-    if command.settings.get("quantization") is not None:
-        values["quantization"] = asked_format(command.settings["quantization"], spec)
+    if command.format_of is not None:
+        values["quantization"] = command.format_of(spec)
     context = values.pop("context", None)
     if "context" in command.beside and command.beside["context"] == spec.max_context_tokens:
         del command.beside["context"]  # what the engine plans for anyway
@@ -108,11 +107,16 @@ def check_engine(command: Command, name: str, version: str) -> None:
         raise SettingError(
             f"--engine {name[:40]} contradicts the command, which starts {command.engine}.", hint="Leave --engine out."
         )
-    if version and command.version is not None and padded(version) != padded(str(command.version.value)):
+    if version and command.version is not None and _release(version) != _release(str(command.version.value)):
         raise SettingError(
             f"--engine {name}@{version[:40]} contradicts {shown(command.version)} of the command ({command.version.value}).",
             hint="Keep one of the two.",
         )
+
+
+def _release(version: str) -> list[int]:
+    """Return `0.19` as [0, 19, 0]."""
+    return [*map(int, re.findall(r"\d+", version)), 0, 0][:3]
 
 
 def _with_options(command: Command, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,7 +219,7 @@ def _check_gpus(command: Command, arguments: Mapping[str, Any]) -> None:
     for name in ("tensor_parallel", "pipeline_parallel", "data_parallel"):
         size = arguments.get(name) or 1
         needed *= size if isinstance(size, int) else 1
-    if command.gpus is not None and command.gpus.value < needed and not _several_nodes(command):
+    if command.gpus is not None and command.gpus.value < needed and not command.several_nodes:
         raise SettingError(
             f"The command needs {needed} GPUs (tensor x pipeline x data parallel); "
             f"{command.gpus} shows it {command.gpus.value}.",
@@ -232,13 +236,6 @@ def _options(beside: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield _OPTIONS.get(name, name), value
 
 
-def _several_nodes(command: Command) -> bool:
-    texts = [word.text.replace("_", "-") for word in command.words]
-    return any(
-        text.startswith(("--nnodes", "--data-parallel-size-local", "--headless")) or text == "ray" for text in texts
-    )
-
-
 def _longest(command: Command, arguments: Mapping[str, Any], users: int | None) -> Plan:
     """Return the plan for the length that the engine picks itself: the model's own, or the longest that fits."""
     plan = estimate(**arguments, users=users)
@@ -251,6 +248,6 @@ def _longest(command: Command, arguments: Mapping[str, Any], users: int | None) 
     if not length:
         return plan
     command.note(
-        f"vLLM picks the longest request that fits: about {picked:,} tokens, at least {length:,}, which is planned"
+        f"{command.engine} picks the longest request that fits: about {picked:,} tokens, at least {length:,}, which is planned"
     )
     return estimate(**arguments, context=length, users=users)

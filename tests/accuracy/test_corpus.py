@@ -117,9 +117,9 @@ def test_tokens_of_several_groups_are_told_from_the_log_itself():
     assert not row(logged={"tokens": 43888}).tokens_are_of_groups
 
 
-@pytest.mark.parametrize("by", ["model", "gpu", "machine"])
+@pytest.mark.parametrize("by", ["model", "gpu"])
 def test_what_is_scored_was_not_fitted(logs, by):
-    """Folds hold out each model, GPU or machine once, and never leave a row of it among those to fit on."""
+    """Folds hold out each model or GPU once, and never leave a row of it among those to fit on."""
     scored = Counter()
     for _, fitted, held in folds(logs, by):
         assert not {log.id for log in fitted} & {log.id for log in held}

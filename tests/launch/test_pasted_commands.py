@@ -4,8 +4,8 @@ import pytest
 
 from kvplan.errors import KvplanError, SettingError, UnknownEngineError
 from kvplan.launch.command import read_command, read_launch, read_text
-from kvplan.launch.peel import launch_in_image
-from kvplan.launch.words import Given, Word
+from kvplan.launch.peel import find_launch
+from kvplan.launch.words import Word
 
 M = "meta-llama/Llama-3.1-8B-Instruct"
 MTP = '{"method": "mtp", "num_speculative_tokens": 2}'
@@ -389,16 +389,16 @@ def test_a_containers_words_keep_the_places_of_their_file():
     """The reader takes words of a deployment file as they are: each value leads back to the place that the file's reader gave."""
     image = Word("vllm/vllm-openai:v0.11.0", place="line 7")
     words = [Word("--model", place="line 9"), Word(M, place="line 10"), Word("--max-model-len=8k", place="line 11")]
-    launch = launch_in_image(image, words, read_text, gpus=Given(2), environment={"VLLM_USE_V1": Given("1")})
-    command = read_launch(launch)
+    command = read_launch(find_launch([Word("docker"), Word("run"), image, *words], read_text, {}))
     assert command.version is not None
     assert (command.version.value, command.version.words[0].place) == ("0.11.0", "line 7")
     assert {name: given.words[-1].place for name, given in command.settings.items()} == {
         "model": "line 10",
         "context": "line 11",
     }
-    shell = [Word("/bin/sh"), Word("-c"), Word(f"exec vllm serve {M} -tp $TP", place="line 12")]
-    other = launch_in_image(image, (), read_text, entrypoint=shell, environment={"TP": Given("2")})
+    shell = [Word("-c"), Word(f"exec vllm serve {M} -tp $TP", place="line 12")]
+    options = [Word("--entrypoint"), Word("/bin/sh"), Word("-e"), Word("TP=2")]
+    other = find_launch([Word("docker"), Word("run"), *options, image, *shell], read_text, {})
     assert read_launch(other).settings["tensor_parallel"].value == 2
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from kvplan.engines import find_engine
@@ -9,6 +10,7 @@ from kvplan.engines.base import ArgSpec
 from kvplan.engines.vllm.command.arguments import Arguments, human_int, json_value, read_arguments
 from kvplan.engines.vllm.command.compilation import read_compilation
 from kvplan.engines.vllm.command.environment import read_environment
+from kvplan.engines.vllm.command.quantization import asked_format
 from kvplan.engines.vllm.command.speculation import read_speculation
 from kvplan.engines.vllm.command.table import FlagTable, padded
 from kvplan.errors import SettingError
@@ -27,20 +29,20 @@ _SETTINGS = {
 }
 # Flags that change memory and that no argument here stands for, with the values that change nothing.
 _NOT_MODELLED: dict[str, tuple[Any, ...]] = {
-    "--async-scheduling": (True,), "--attention-backend": (), "--attention-config": ({},), "--cpu-offload-params": (),
+    "--async-scheduling": (True,), "--cpu-offload-params": (),
     "--dcp-comm-backend": (), "--diffusion-config": ({}, None), "--disable-chunked-mm-input": (False,),
     "--disable-sliding-window": (False,), "--enable-chunked-prefill": (True,), "--enable-dbo": (False,),
     "--enable-elastic-ep": (False,), "--enable-mamba-shared-prefix-checkpoint": (False,),
     "--enable-prompt-embeds": (False,), "--enable-sleep-mode": (False,), "--enable-tower-connector-lora": (False,),
-    "--engram-config": ({}, None), "--fully-sharded-loras": (False,), "--gdn-prefill-backend": (),
+    "--engram-config": ({}, None), "--fully-sharded-loras": (False,),
     "--hf-config-path": ("", "None"), "--kda-prefill-backend": ("auto",), "--kv-cache-dtype-skip-layers": ([],),
-    "--kv-transfer-config": ({}, None), "--lora-dtype": ("auto",), "--lora-extra-vocab-size": ("256",),
-    "--lora-target-modules": (), "--mamba-block-size": ("", "None"), "--mamba-cache-mode": ("none", "None"),
+    "--lora-dtype": ("auto",), "--lora-extra-vocab-size": ("256",),
+    "--lora-target-modules": (), "--mamba-block-size": ("", "None"),
     "--max-num-scheduled-tokens": ("", "None"), "--mm-encoder-only": (False,), "--mm-ipc-gpu-memory-gb": ("0", "0.0"),
     "--mm-processor-device": ("auto", "cpu"), "--mm-processor-kwargs": ({}, None), "--model-impl": ("auto", "vllm"),
     "--moe-backend": ("auto",), "--offload-backend": ("auto",), "--offload-group-size": ("0",), "--offload-params": ([],),
     "--prefill-context-parallel-size": ("1",), "--quantization-config": ({}, None), "--replayssm-buffer-len": (),
-    "--skip-mm-profiling": (False,), "--ubatch-size": ("0",), "--use-replayssm": (False,), "--worker-cls": ("auto",),
+    "--ubatch-size": ("0",), "--use-replayssm": (False,), "--worker-cls": ("auto",),
     "--mla-prefill-backend": (), "--swa-bounded-replay": (False,), "--enable-return-routed-experts": (False,),
     "--enable-mixed-moe-lora-format": (False,), "--kv-sharing-fast-prefill": (False,),
     "--enable-multimodal-encoder-data-parallel": (False,),
@@ -51,7 +53,7 @@ _NOT_MODELLED: dict[str, tuple[Any, ...]] = {
 # Flags of what plans cannot hold for.
 _DEVICES = ("auto", "cuda", "gpu", "rocm")
 _DTYPES = ("auto", "half", "float16", "bfloat16", "float", "float32")
-_OVERHEADS_OF_SHAPE = ("architectures", "model_type", "auto_map")
+_OTHER_MODELS = ("architectures", "model_type", "auto_map")
 _PAIRS_GONE = padded("0.10.0")
 # From here on YaRN's factor is taken to be in max_position_embeddings already (config/model.py _get_and_verify_max_len).
 _YARN_IN_POSITIONS = padded("0.30.0")
@@ -85,11 +87,21 @@ def read_vllm(launch: Launch, text: str, *, version: str | None, read_file: Call
         command.note(f"{launch.image.value} names no release; planned as vLLM {latest}")
     command.warnings += found.warnings
     command.left_out += found.left_out
+    command.several_nodes = _spans_nodes(launch)
     _read_model(found, launch, table, command)
     _Reader(found, table, command, engine.args).read()
     read_environment(launch.environment, table, command, engine.args)
     _drop_unknown(command, engine.args)
+    if (quantization := command.settings.get("quantization")) is not None:
+        command.format_of = partial(asked_format, quantization)
     return command
+
+
+def _spans_nodes(launch: Launch) -> bool:
+    texts = [word.text.replace("_", "-") for word in launch.words]
+    return any(
+        text.startswith(("--nnodes", "--data-parallel-size-local", "--headless")) or text == "ray" for text in texts
+    )
 
 
 def _read_model(found: Arguments, launch: Launch, table: FlagTable, command: Command) -> None:
@@ -267,7 +279,7 @@ class _Reader:
         if not isinstance(value, Mapping):
             raise SettingError(f"{shown(given)}: a JSON object was expected.")
         for key, each in value.items():
-            if key in _OVERHEADS_OF_SHAPE:
+            if key in _OTHER_MODELS:
                 raise SettingError(
                     f"{shown(given)}: another {key} is another model than the configuration's.",
                     hint="Plan that model: give its configuration with --model.",

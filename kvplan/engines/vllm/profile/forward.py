@@ -13,6 +13,9 @@ from kvplan.weights.parts import Part
 from kvplan.weights.ranks import Ranks, shard
 
 _RESIDUALS = 4
+# The last linear of an MLP and of a mixer, by the end of its name; what stands before it widens.
+_DOWN = ("down_proj", "fc2", "w2", "c_proj")
+_OUT = ("o_proj", "out_proj", "dense", "c_proj")
 
 
 class Width(NamedTuple):
@@ -53,14 +56,14 @@ def _layer_width(parts: list[Part], *, narrow: bool) -> Width:
 def _mlp(parts: list[Part], component: str, *, narrow: bool) -> float:
     """Gate, up and their product; without a gate the first product and its activation. In 8 bits, half as much again of one."""
     linears = [part for part in parts if part.component == component and part.kind == "linear"]
-    down = next((part.shape[1] for part in linears if part.name.endswith(("down_proj", "fc2", "w2", "c_proj"))), 0)
-    first = sum(part.shape[0] for part in linears if not part.name.endswith(("down_proj", "fc2", "w2", "c_proj")))
+    down = next((part.shape[1] for part in linears if part.name.endswith(_DOWN)), 0)
+    first = sum(part.shape[0] for part in linears if not part.name.endswith(_DOWN))
     return first + down * (1.5 if narrow else 1)
 
 
 def _projections(parts: list[Part], component: str) -> float:
     """Return what projections into a mixer give, and twice what goes out of it."""
     linears = [part for part in parts if part.component == component and part.kind == "linear"]
-    out = next((part.shape[1] for part in linears if part.name.endswith(("o_proj", "out_proj", "dense", "c_proj"))), 0)
-    into = sum(part.shape[0] for part in linears if not part.name.endswith(("o_proj", "out_proj", "dense", "c_proj")))
+    out = next((part.shape[1] for part in linears if part.name.endswith(_OUT)), 0)
+    into = sum(part.shape[0] for part in linears if not part.name.endswith(_OUT))
     return into + 2 * out

@@ -56,19 +56,18 @@ def are_subtracted(runner: Runner, version: Version, settings: Settings, gpu: Gp
     return applies(_BY_VENDOR.get(gpu.vendor, "graphs_subtracted"), version)
 
 
-def capture_sizes(version: Version, settings: Settings, gpu: GpuSpec, *, query: int = 1) -> tuple[int, ...]:
+def capture_sizes(version: Version, settings: Settings, gpu: GpuSpec) -> tuple[int, ...]:
     """Return the batch sizes captured: 1, 2, 4, eighths to 256, then sixteenths to min(2 x max_num_seqs, 512).
 
     Args:
         version: of vLLM.
         settings: of the engine.
         gpu: on which; from 0.28 on B200 and its kin go to 1,024.
-        query: tokens of one request in a decode: 1, or one more than a draft proposes.
 
     """
     generation = gpu.compute_capability or (0, 0)
     larger = applies("larger_graphs", version) and generation[0] == _BLACKWELL
-    default = min(settings["max_num_seqs"] * query * 2, _LARGEST_BLACKWELL if larger else _LARGEST)
+    default = min(settings["max_num_seqs"] * 2, _LARGEST_BLACKWELL if larger else _LARGEST)
     most = min(settings["max_cudagraph_capture_size"] or default, settings["max_num_batched_tokens"])
     return tuple(size for size in (1, 2, 4, *range(8, 256, 8), *range(256, most + 1, 16)) if size <= most)
 

@@ -35,7 +35,7 @@ def is_v2(model: ModelSpec, version: Version, *, quantised: bool) -> bool:
         return False
     names = model.config.get("architectures")
     names = names if isinstance(names, list | tuple) else ()
-    listed = any(isinstance(name, str) and version >= _LISTED.get(name, (*version, 1)) for name in names)
+    listed = any(name in _LISTED and version >= _LISTED[name] for name in names if isinstance(name, str))
     if applies("v2_runner_dense", version):
         states = any(cache.kind == "recurrent_state" for cache, _ in model.caches)
         return listed or (model.moe is None and not states)

@@ -13,8 +13,7 @@ from kvplan.units import format_bytes
 from kvplan.weights.figure import Weights
 
 if TYPE_CHECKING:
-    from kvplan.engines.vllm.command.changes import Changed
-    from kvplan.launch.command import Command
+    from kvplan.launch.command import Changed, Command
 
 SCHEMA = "kvplan.plan/1"
 Verdict = Literal["fits", "tight", "does_not_fit", "unknown"]
@@ -143,10 +142,8 @@ class Plan:
         found = find_remedies(self)
         if self.command is None:
             return found
-        from kvplan.engines.vllm.command.changes import changed  # noqa: PLC0415  only with a command
-
         before = self.deployment.arguments["engine_args"]
-        return tuple(replace(remedy, command=changed(self.command, remedy.changes, before)) for remedy in found)
+        return tuple(replace(remedy, command=self.command.changed(remedy.changes, before)) for remedy in found)
 
     @cached_property
     def assumptions(self) -> tuple[Note, ...]:

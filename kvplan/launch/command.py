@@ -14,6 +14,29 @@ from kvplan.models.spec import ModelSpec, Note
 _LARGEST_FILE = 1_000_000
 
 
+Spans = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A command with changes in it.
+
+    Attributes:
+        flags: what is new, as flags.
+        before: what stood in their place; empty where nothing did.
+        without: what was taken out, as this release does not start with it.
+        text: the whole command, the user's own spelling but for the changes.
+        spans: where the changes stand in it.
+
+    """
+
+    flags: str
+    before: str
+    without: str
+    text: str
+    spans: Spans
+
+
 @dataclass(slots=True, kw_only=True)
 class Command:
     """What a command asks for.
@@ -28,6 +51,8 @@ class Command:
         engine_args: the engine's own settings that count, by its own names.
         config: what it changes in the model's configuration (`hf_overrides`).
         format_of: returns the weight format that it asks for, given the model; None: it asks for none.
+        changed: returns it with a plan's changes made, given these and the engine's arguments before them; None where no
+            flag makes them.
         longest: the longest sequence that the changed configuration means to this release; None: as it is read.
         longest_is_free: whether lengths beyond the model's own maximum are let in.
         beside: what is planned for beside it, by the names of `kvplan.estimate`: the command itself does not say it.
@@ -48,6 +73,7 @@ class Command:
     engine_args: dict[str, Given] = field(default_factory=dict)
     config: dict[str, Given] = field(default_factory=dict)
     format_of: Callable[[ModelSpec], str | None] | None = None
+    changed: Callable[[Mapping[str, Any], Mapping[str, Any]], Changed | None] = lambda _changes, _before: None
     longest: int | None = None
     longest_is_free: bool = False
     beside: dict[str, Any] = field(default_factory=dict)

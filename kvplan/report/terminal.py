@@ -15,7 +15,7 @@ from kvplan.report.explain import derive
 from kvplan.units import format_bytes
 
 if TYPE_CHECKING:
-    from kvplan.engines.vllm.command.changes import Changed
+    from kvplan.launch.command import Changed
 
 _VERDICTS: dict[Verdict, tuple[str, str]] = {
     "fits": ("FITS", "bold green"),

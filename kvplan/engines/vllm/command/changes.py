@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvplan.engines.vllm.command.table import FlagTable
-from kvplan.launch.command import Command
+from kvplan.launch.command import Changed, Command, Spans
 from kvplan.launch.words import Given, Word, quote, split
 
 _FLAGS = {
@@ -20,27 +20,6 @@ _FLAGS = {
 }
 # Formats of kvplan that vLLM makes of a checkpoint while it loads it.
 _WHILE_LOADING = ("fp8",)
-Spans = tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A command with changes in it.
-
-    Attributes:
-        flags: what is new, as flags.
-        before: what stood in their place; empty where nothing did.
-        without: what was taken out, as this release does not start with it.
-        text: the whole command, the user's own spelling but for the changes.
-        spans: where the changes stand in it.
-
-    """
-
-    flags: str
-    before: str
-    without: str
-    text: str
-    spans: Spans
 
 
 @dataclass(frozen=True, slots=True)

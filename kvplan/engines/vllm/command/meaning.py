@@ -8,6 +8,7 @@ from typing import Any
 from kvplan.engines import find_engine
 from kvplan.engines.base import ArgSpec
 from kvplan.engines.vllm.command.arguments import Arguments, human_int, json_value, read_arguments
+from kvplan.engines.vllm.command.changes import changed
 from kvplan.engines.vllm.command.compilation import read_compilation
 from kvplan.engines.vllm.command.environment import read_environment
 from kvplan.engines.vllm.command.quantization import asked_format
@@ -92,6 +93,7 @@ def read_vllm(launch: Launch, text: str, *, version: str | None, read_file: Call
     _Reader(found, table, command, engine.args).read()
     read_environment(launch.environment, table, command, engine.args)
     _drop_unknown(command, engine.args)
+    command.changed = partial(changed, command)
     if (quantization := command.settings.get("quantization")) is not None:
         command.format_of = partial(asked_format, quantization)
     return command

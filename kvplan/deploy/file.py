@@ -1,0 +1,56 @@
+"""One file that may deploy an engine: its text as data, its YAML documents, and the files beside it that it names."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from kvplan.deploy.tree import Document, documents
+from kvplan.launch.text import Source, Text
+
+
+class File:
+    """A file's text, read once.
+
+    Attributes:
+        source: its path and text.
+        beside: returns the file that a path in it means, seen from its folder; None where there is none, where it is not
+            text, or where the path leads out of the tree that is checked.
+
+    """
+
+    def __init__(self, source: Source, beside: Callable[[str], "File | None"] = lambda _: None) -> None:
+        self.source = source
+        self.beside = beside
+
+    @property
+    def path(self) -> PurePosixPath:
+        """Its path."""
+        return PurePosixPath(self.source.path)
+
+    @property
+    def name(self) -> str:
+        """Its base name in small letters."""
+        return self.path.name.lower()
+
+    @property
+    def text(self) -> Text:
+        """All of its text."""
+        return self.source.whole()
+
+    @cached_property
+    def is_yaml(self) -> bool:
+        """Whether it is to be read as YAML: by its name, or for want of one by its first words."""
+        suffix = self.path.suffix.lower()
+        if suffix in (".yaml", ".yml", ".json"):
+            return True
+        if self.source.path in ("-", "<stdin>") or (not suffix and not self.name.startswith(("dockerfile", "containerfile"))):
+            head = self.source.text[:4000]
+            return not head.startswith("#!") and any(
+                line.startswith(("apiVersion:", "kind:", "services:", "---", "{")) for line in head.splitlines()
+            )
+        return False
+
+    @cached_property
+    def documents(self) -> list[Document]:
+        """Its YAML documents; none where it is no YAML."""
+        return documents(self.source) if self.is_yaml else []

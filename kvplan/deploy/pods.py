@@ -1,0 +1,286 @@
+"""Pods, as every Kubernetes resource holds them: containers with their command, variables, GPUs, memory and placement."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kvplan.deploy.tree import NOTHING, Document, Node, documents
+from kvplan.deploy.workload import Gpus, Workload, given, word, words
+from kvplan.errors import SettingError
+from kvplan.launch.text import MASK, Text, join
+from kvplan.launch.words import Given, Word
+from kvplan.units import parse_size
+
+# Extended resources that are GPUs (device plugins of the vendors; `gpu` is Dynamo's own word).
+_COUNTS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe", "nvidia.com/gpu.shared", "gpu")
+# Labels of nodes that tell the GPU, the more telling first (GKE, EKS/Karpenter, AKS, GPU feature discovery, CoreWeave, Volcano Engine).
+TYPE_LABELS = (
+    "nvidia.com/gpu.product", "cloud.google.com/gke-accelerator", "gpu.nvidia.com/model", "gpu.nvidia.com/class",
+    "karpenter.k8s.aws/instance-gpu-name", "eks.amazonaws.com/instance-gpu-name", "k8s.amazonaws.com/accelerator",
+    "machine.cluster.vke.volcengine.com/gpu-name", "amd.com/gpu.product-name", "beta.amd.com/gpu.product-name",
+    "node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type", "accelerator", "gpu-type", "gpu.product",
+    "aliyun.accelerator/nvidia_name", "karpenter.k8s.aws/instance-type", "kubernetes.azure.com/accelerator",
+)  # fmt: skip
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]i?|[kmgtpe])?", re.ASCII)
+_K8S_VARIABLE = re.compile(r"\$\$|\$\(([A-Za-z_][\w.-]*)\)")
+
+
+@dataclass(slots=True)
+class Stream:
+    """What the documents of one stream give each other: ConfigMaps, by name."""
+
+    config_maps: dict[str, Node] = field(default_factory=dict)
+
+
+def stream_of(found: list[Document]) -> Stream:
+    """Return what a stream's documents give each other."""
+    stream = Stream()
+    for document in found:
+        for resource in resources(document.root):
+            if resource.get("kind").string in ("ConfigMap", "Secret"):
+                name = resource.get("metadata", "name").string
+                data = resource.first("data", "stringData") if resource.get("kind").string == "ConfigMap" else NOTHING
+                stream.config_maps.setdefault(name, data)
+    return stream
+
+
+def resources(root: Node) -> Iterator[Node]:
+    """Yield the resources of a document: itself, or the items of a List."""
+    if root.get("kind").string == "List" and root.get("items").kind == "list":
+        for item in root.get("items").items:
+            yield from resources(item)
+    elif root.kind == "map":
+        yield root
+    elif root.kind == "list":
+        yield from (item for item in root.items if item.get("kind").string)
+
+
+def title(resource: Node) -> str:
+    """Return `Deployment serving/llama`."""
+    metadata = resource.get("metadata")
+    name = metadata.first("name", "generateName").string or "(no name)"
+    namespace = metadata.get("namespace").string
+    return f"{resource.get('kind').string} {namespace + '/' if namespace else ''}{name}"
+
+
+def pod_workloads(
+    spec: Node, *, format: str, name: str, stream: Stream, labels: Node = NOTHING, templated: bool = False
+) -> Iterator[Workload]:
+    """Yield the containers of a pod.
+
+    Args:
+        spec: of the pod.
+        format: the name of the format that it stands in.
+        name: of the resource; the container's is put behind it.
+        stream: what other documents of the stream give.
+        labels: of the pod's template, where some name the GPU.
+        templated: whether the document is an unrendered template.
+
+    """
+    types = gpu_types(spec) or _of_labels(labels)
+    for container in (*spec.get("containers").each(), *_sidecars(spec)):
+        if container.kind == "map":
+            yield container_workload(
+                container, format=format, name=name, stream=stream, pod=spec, types=types, templated=templated
+            )
+
+
+def _sidecars(spec: Node) -> Iterator[Node]:
+    """Yield init containers that stay: engines may run in them, downloaders do not."""
+    for container in spec.get("initContainers").each():
+        if container.get("restartPolicy").string == "Always":
+            yield container
+
+
+def container_workload(
+    container: Node,
+    *,
+    format: str,
+    name: str,
+    stream: Stream,
+    pod: Node = NOTHING,
+    types: tuple[Given, ...] = (),
+    templated: bool = False,
+) -> Workload:
+    """Return one container."""
+    own = container.get("name").string
+    environment = read_environment(container, stream)
+    command = container.get("command")
+    return Workload(
+        format=format,
+        name=f"{name}, container {own}" if own else name,
+        place=(container.get("name") or container).place,
+        image=word(container.get("image")),
+        command=substituted(words(command.each()), environment) if command.each() else None,
+        args=substituted(words(container.get("args").each()), environment),
+        environment=environment,
+        gpus=Gpus(**_counts(container.get("resources")), types=types),
+        memory=_size(container.get("resources", "limits", "memory")),
+        shared_memory=_shared_memory(container, pod),
+        templated=templated,
+        files=_mounted(container, pod, stream),
+    )
+
+
+def substituted(texts: tuple[Word, ...], environment: dict[str, Given]) -> tuple[Word, ...]:
+    """Return words with `$(VAR)` put in as Kubernetes does: from the container's own variables, `$$` for a dollar sign."""
+    return tuple(each if "$" not in each.text else _substituted(each, environment) for each in texts)
+
+
+def _substituted(each: Word, environment: dict[str, Given]) -> Word:
+    text = each.place if isinstance(each.place, Text) else Text(each.text)
+    parts: list[Text | str] = []
+    done = 0
+    for match in _K8S_VARIABLE.finditer(text.value):
+        parts.append(text.cut(done, match.start()))
+        done = match.end()
+        known = environment.get(match[1] or "")
+        if match[0] == "$$":
+            # `$$(VAR)` stays `$(VAR)`; elsewhere `$$` is two characters to Kubernetes and its own number to a shell.
+            parts.append(text.cut(match.start(), match.start() + 1) if text.value[done : done + 1] == "(" else text.cut(match.start(), done))
+        elif known is None or known.value is None:
+            parts.append(text.cut(match.start(), done))
+        else:
+            parts.append(value_text(known))
+    parts.append(text.cut(done))
+    whole = join(parts)
+    return Word(whole.value, place=whole)
+
+
+def value_text(value: Given) -> Text:
+    """Return a value's characters with their places."""
+    text = str(value.value)
+    place = value.words[-1].place if value.words else None
+    if isinstance(place, Text) and place.value.endswith(text):
+        return place.cut(len(place.value) - len(text))
+    return Text(text)
+
+
+def read_environment(container: Node, stream: Stream) -> dict[str, Given]:
+    """Return a container's variables; those whose value is a secret's or unknown are left out."""
+    found: dict[str, Given] = {}
+    for source in container.get("envFrom").each():
+        for key, value in stream.config_maps.get(source.get("configMapRef", "name").string, NOTHING).entries():
+            if (one := given(value, key)) is not None:
+                found[source.get("prefix").string + key.value] = one
+    for entry in container.get("env").each():
+        name, value = entry.get("name"), entry.get("value")
+        reference = entry.get("valueFrom", "configMapKeyRef")
+        if reference:
+            value = stream.config_maps.get(reference.get("name").string, NOTHING).get(reference.get("key").string)
+        if (one := given(value, name)) is not None:
+            whole = substituted((one.words[-1],), found)[0]
+            found[name.string] = Given(whole.text, (one.words[0], whole))
+    # Some resources write variables as a mapping (KubeAI, Helm values).
+    if container.get("env").kind == "map":
+        for key, value in container.get("env").entries():
+            if (one := given(value, key)) is not None:
+                found[key.value] = one
+    return found
+
+
+def _counts(resources_: Node) -> dict[str, Given | None]:
+    """Return the GPUs that a container asks for; limits count, requests must equal them."""
+    for part in ("limits", "requests"):
+        for key, value in resources_.get(part).entries():
+            name = key.value.strip()
+            if name in _COUNTS:
+                return {"count": count_of(value, key)}
+            if match := re.fullmatch(r"nvidia\.com/mig-(\d+g\.\d+gb)(?:\.\w+)*", name):
+                return {"count": count_of(value, key), "partition": Given(match[1], (Word(key.value, place=key.text),))}
+    return {}
+
+
+def count_of(value: Node, key: Node | None = None) -> Given | None:
+    """Return a number of GPUs, written as a number or a text; a text that is none is kept as it is written."""
+    found = given(value, key)
+    if found is None:
+        return None
+    return Given(value.number, found.words) if value.number is not None else found
+
+
+def gpu_types(spec: Node) -> tuple[Given, ...]:
+    """Return what the placement of a pod says of the GPU: node selectors, or the alternatives of a required affinity."""
+    selector = spec.get("nodeSelector")
+    for label in TYPE_LABELS:
+        if (found := given(selector.get(label))) is not None:
+            return (found,)
+    required = spec.get("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
+    preferred = spec.get("affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution")
+    terms = [*required.each(), *(each.get("preference") for each in preferred.each())]
+    return gpu_types_of_terms(terms)
+
+
+def gpu_types_of_terms(terms: list[Node]) -> tuple[Given, ...]:
+    """Return the GPUs that terms of a node affinity allow."""
+    for label in TYPE_LABELS:
+        found: list[Given] = []
+        for term in terms:
+            for expression in term.get("matchExpressions").each():
+                if expression.get("key").string == label and expression.get("operator").string in ("In", ""):
+                    found += [each for value in expression.get("values").each() if (each := given(value)) is not None]
+        if found:
+            return tuple(found)
+    return ()
+
+
+def _of_labels(labels: Node) -> tuple[Given, ...]:
+    for label in TYPE_LABELS[:9]:
+        if (found := given(labels.get(label))) is not None:
+            return (found,)
+    return ()
+
+
+def _size(node: Node) -> Given | None:
+    found = given(node)
+    size = quantity(node.string)
+    return Given(size, found.words) if found is not None and size is not None else None
+
+
+def quantity(text: str) -> int | None:
+    """Return the bytes of a Kubernetes quantity (`16Gi`, `64G`, `1e9`); None where it is none."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or MASK in text:
+        return None
+    number, unit = match[1], match[2] or ""
+    if unit == "m":
+        return None
+    try:
+        return parse_size(f"{number}{unit}B" if unit else f"{number}B")
+    except SettingError:
+        return None
+
+
+def _shared_memory(container: Node, pod: Node) -> Given | None:
+    """Return the size of /dev/shm: of the volume mounted there."""
+    for mount in container.get("volumeMounts").each():
+        if mount.get("mountPath").string.rstrip("/") == "/dev/shm":
+            for volume in pod.get("volumes").each():
+                if volume.get("name").string == mount.get("name").string:
+                    return _size(volume.get("emptyDir", "sizeLimit"))
+    return None
+
+
+def _mounted(container: Node, pod: Node, stream: Stream) -> dict[str, Text]:
+    """Return the texts of ConfigMaps of this stream that the container mounts, by their path in it."""
+    found: dict[str, Text] = {}
+    for mount in container.get("volumeMounts").each():
+        folder, sub = mount.get("mountPath").string.rstrip("/"), mount.get("subPath").string
+        for volume in pod.get("volumes").each():
+            if volume.get("name").string != mount.get("name").string:
+                continue
+            data = stream.config_maps.get(volume.get("configMap", "name").string, NOTHING)
+            paths = {each.get("key").string: each.get("path").string for each in volume.get("configMap", "items").each()}
+            for key, value in data.entries():
+                name = paths.get(key.value, key.value)
+                if sub:
+                    if name == sub:
+                        found[folder] = value.text
+                else:
+                    found[f"{folder}/{name}"] = value.text
+    return found
+
+
+def inner_documents(node: Node) -> list[Document]:
+    """Return the YAML documents in a scalar's text, with their places in the file."""
+    return documents(node.text) if node.kind == "scalar" else []

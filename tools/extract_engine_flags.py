@@ -4,14 +4,15 @@
 
 FOLDER holds one folder a release, named as the release (`0.5.23`), with the files of READERS at their paths in the engine's
 repository; the newest is the table, the older ones tell what is gone. Nothing of them is run. `source`, `versions` and what is
-not in the sources in one place (`inputs`, `positional`, `yaml`, `fixed`, and what is said of flags in `removed`) stay as they
+not in the sources in one place (`inputs`, `positional`, `yaml`, `fixed`, `by_hand`, `told`: a flag's end) stay as they
 stand in the file. Defaults are those that the source writes out, of the flags that `inputs` names.
 
 `takes`: `none`; `one`; `maybe` (one or none); `many` (one or more); `each` (one, and each use adds one). `negates` is the flag
-that the flag switches off; `env` the variable that is read where the flag is not given.
+that the flag switches off; `env` the variable that is read where the flag is not given; `was` what followed before a release.
 """
 
 import ast
+import itertools
 import json
 import re
 import sys
@@ -64,11 +65,12 @@ def argparse_call(flags: Flags, call: ast.Call) -> None:
         takes = "none"
     elif action == "append":
         takes = "each"
-    elif action in ("DeprecatedAction", "DeprecatedStoreTrueAction", "DeprecatedStoreConstAction") and "nargs" not in words:
+    elif re.match(r"Deprecated(Store(True|Const))?Action", action) and "nargs" not in words:
         takes = "none"
     said = " ".join(ast.unparse(word) for name, word in words.items() if name in ("new_flag", "error_message", "help"))
     instead = re.search(r"(?i)(?:use |instead.*?|^')(--[a-z][\w-]+)", said) if action.startswith("Deprecated") else None
-    add(flags, names, takes, default=literal(words.get("default")), instead=instead.group(1) if instead else None)
+    other = instead.group(1) if instead and instead.group(1) not in names else None
+    add(flags, names, takes, default=literal(words.get("default")), instead=other)
     if action == "BooleanOptionalAction":
         off = [name.replace("--", "--no-", 1) for name in names if name.startswith("--")]
         add(flags, off, "none", negates=names[0])
@@ -85,17 +87,19 @@ def annotated_field(flags: Flags, node: ast.AnnAssign) -> None:
     if literal(words.get("no_cli")) or not (arg or any(isinstance(literal(m), str) for m in marks)):
         return
     name = literal(words.get("cli_name")) or "--" + ast.unparse(node.target).replace("_", "-")
-    call = ast.Call(ast.Name("add_argument"), [ast.Constant(n) for n in (name, *(literal(words.get("aliases")) or []))], [])
+    spelled: list[ast.expr] = [ast.Constant(alias) for alias in (name, *(literal(words.get("aliases")) or []))]
     made = re.sub(r"^Optional\[(.*)\]$|^(.*?) \| None$", r"\1\2", ast.unparse(kind))
     if "action" not in words and "type_parser" not in words and made.lower().startswith("list"):
         words.setdefault("nargs", ast.Constant("+"))
     if made == "bool" and "action" not in words:
         words = {"action": ast.Constant("store_true")}
-    kept = ("action", "nargs", "help")
-    extra = literal(words.get("action_kwargs")) or {}
-    call.keywords = [ast.keyword(key, words[key]) for key in kept if key in words]
-    call.keywords += [ast.keyword(key, ast.Constant(value)) for key, value in extra.items() if key in kept]
-    argparse_call(flags, ast.Call(call.func, call.args, [*call.keywords, ast.keyword("default", node.value or ast.Constant(None))]))
+    extra = words.get("action_kwargs")
+    if isinstance(extra, ast.Dict):
+        words |= {str(literal(key)): value for key, value in zip(extra.keys, extra.values, strict=True)}
+    words["default"] = node.value or ast.Constant(None)
+    kept = ("action", "nargs", "help", "new_flag", "error_message", "default")
+    given = [ast.keyword(key, words[key]) for key in kept if key in words]
+    argparse_call(flags, ast.Call(ast.Name("add_argument"), spelled, given))
 
 
 def sglang(folder: Path) -> Flags:
@@ -116,7 +120,8 @@ def lmdeploy(folder: Path) -> Flags:
     flags: Flags = {}
     bodies: dict[str, ast.FunctionDef] = {}
     for path in files(folder, "**/cli/utils.py", "**/cli/serve.py"):
-        bodies |= {node.name: node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
+        nodes = ast.walk(ast.parse(path.read_text()))
+        bodies |= {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
 
     def follow(name: str) -> None:
         for node in ast.walk(bodies[name]):
@@ -172,18 +177,18 @@ def llama_cpp(folder: Path) -> Flags:
     """Read the options of common/arg.cpp that llama-server or llama-cli takes (llama-cli was the example MAIN before)."""
     flags: Flags = {}
     (path,) = files(folder, "**/common/arg.cpp")
-    for block in re.split(r"\badd_opt\((?:common|llama)_arg\(", path.read_text())[1:]:
+    for text in re.split(r"\badd_opt\((?:common|llama)_arg\(", path.read_text())[1:]:
+        block, *_ = re.split(r"^\}", text, flags=re.MULTILINE)
         shape = re.match(r"\s*\{([^{}]*)\},(?:\s*\{([^{}]*)\},)?", block)
         handler = re.search(r"\[\]\s*\(([^)]*)\)", block)
-        body, _, marks = block.partition("\n    )")
-        examples = set(re.findall(r"LLAMA_EXAMPLE_(\w+)", "".join(re.findall(r"set_examples\(([^)]*)\)", marks)))) or {"COMMON"}
-        if not shape or not handler or "set_preset_only" in marks or not examples & {"COMMON", "SERVER", "CLI", "MAIN"}:
+        examples = re.findall(r"LLAMA_EXAMPLE_(\w+)", "".join(re.findall(r"set_examples\(([^)]*)\)", block)))
+        if not shape or not handler or not {"COMMON", "SERVER", "CLI", "MAIN"} & set(examples or ["COMMON"]):
             continue
         names, off = (re.findall(STRING, group or "") for group in shape.groups())
         values = [part for part in handler.group(1).split(",")[1:] if "bool" not in part]
         takes = ("none", "one", "many")[len(values)]
-        env = re.search(rf"set_env\({STRING}\)", marks)
-        told = re.search(rf"arg_removed\({STRING}\)", body)
+        env = re.search(rf"set_env\({STRING}\)", block)
+        told = re.search(rf"arg_removed\({STRING}\)", block)
         variable = env.group(1) if env else None
         add(flags, names, takes, env=variable, gone=told.group(1) if told else None)
         reverse = variable.replace("LLAMA_ARG_", "LLAMA_ARG_NO_") if variable else None
@@ -201,7 +206,7 @@ def ollama(folder: Path) -> Flags:
     text = "\n".join(path.read_text() for path in files(folder, "**/envconfig/config.go"))
     readers = {"Bool": "bool", "BoolWithDefault": "bool", "Uint": "int", "Uint64": "int"}
     for reader, name, default in re.findall(rf"\b(\w+)\({STRING}(?:, (\d+))?\)", text):
-        if re.fullmatch(r"[A-Z][A-Z0-9_]+", name) and reader in {*readers, "String", "Var", "Getenv", "clean", "getenv"}:
+        if re.fullmatch(r"[A-Z][A-Z0-9_]+", name) and reader in (*readers, "String", "Var", "Getenv", "clean"):
             entry = found.setdefault(name, {"kind": readers.get(reader, "text")})
             if default:
                 entry["default"] = int(default)
@@ -235,13 +240,21 @@ def gone(releases: list[tuple[str, Flags]], told: dict[str, str]) -> dict[str, s
     """Return each spelling of an older release that the newest lacks, and what is known of its end."""
     now = all_names(releases[-1][1])
     found: dict[str, str] = {}
-    for (_, before), (after, _) in zip(releases, releases[1:], strict=False):
+    for (_, before), (after, _) in itertools.pairwise(releases):
         for name, entry in all_names(before).items():
             if name not in now:
                 instead = f"{entry['instead']}; " if "instead" in entry else ""
                 found[name] = f"{instead}gone by {after}"
     found |= {name: f"{entry['gone']} (refused in {releases[-1][0]})" for name, entry in now.items() if "gone" in entry}
     return dict(sorted((found | told).items()))
+
+
+def note_changes(releases: list[tuple[str, Flags]]) -> None:
+    """Note in the newest release's flags what followed them before, up to which of the releases."""
+    for (_, before), (after, flags) in itertools.pairwise((name, all_names(flags)) for name, flags in releases):
+        for name, entry in all_names(releases[-1][1]).items():
+            if {name} <= {*before} & {*flags} and before[name]["takes"] != flags[name]["takes"] == entry["takes"]:
+                entry["was"] = {"takes": before[name]["takes"], "before": after}
 
 
 def main() -> None:
@@ -258,9 +271,10 @@ def main() -> None:
         table["env"], table["retired"] = newest, gone(releases, table.get("told", {}))
         spelled = newest
     else:
+        note_changes(releases)
         removed = gone(releases, table.get("told", {}))
         wanted = {flag for some in inputs.values() for flag in some}
-        flags = {}
+        flags = dict(table.get("by_hand", {}))
         for name, entry in newest.items():
             if "gone" not in entry:
                 spellings = [name, *entry["aliases"]]
@@ -271,7 +285,8 @@ def main() -> None:
         table["flags"] = {name: {k: v for k, v in flags[name].items() if k not in drop} for name in sorted(flags)}
         table["removed"] = removed
     given = {name: spelled.get(some[0], {}).get("default") for name, some in inputs.items() if name != "model"}
-    table["defaults"] = {name: value for name, value in given.items() if value is not None} | table.get("fixed", {})
+    # 0 and "" leave the choice to the engine; where 0 is a value, `fixed` says so.
+    table["defaults"] = {name: value for name, value in given.items() if value} | table.get("fixed", {})
     path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     print(engine, [(name, len(flags)) for name, flags in releases], len(table.get("removed", table.get("retired"))))
 

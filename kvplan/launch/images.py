@@ -6,6 +6,9 @@ from dataclasses import dataclass
 # Parts of image names, the more telling first, to the engine inside (the contract's names).
 _ENGINES = (
     ("text-generation-inference", "tgi"),
+    ("tgi-inference", "tgi"),
+    ("tgi-gaudi", "tgi"),
+    ("/nim/", "nim"),
     ("sglang", "sglang"),
     ("tensorrt-llm", "tensorrt-llm"),
     ("tensorrtllm", "tensorrt-llm"),
@@ -14,6 +17,8 @@ _ENGINES = (
     ("ollama", "ollama"),
     ("llama.cpp", "llama.cpp"),
     ("llama-cpp", "llama.cpp"),
+    ("llamacpp", "llama.cpp"),
+    ("djl-inference", "vllm"),
     ("vllm", "vllm"),
 )
 # vLLM on these has other rules of memory than on CUDA and ROCm.
@@ -59,11 +64,25 @@ def read_image(name: str) -> Image:
         found = re.match(rf"v?{_RELEASE}(?=$|[-_+.])", tag) if "vllm-openai" in last else None
         found = found or re.search(rf"vllm[-_]?v?{_RELEASE}(?=$|[-_+.])", tag)
         version = found[1] if found else None
+    elif engine is not None:
+        found = re.match(rf"v?{_RELEASE}(?=$|[-_+.])", tag) or (
+            re.match(r"(?:server-(?:\w+-)?|full-(?:\w+-)?)?(b\d{4,5})$", tag) if engine == "llama.cpp" else None
+        )
+        version = found[1] if found else None
     device = _OTHER_DEVICES.search(last) or (_OTHER_DEVICES.search(tag.lower()) if engine == "vllm" else None)
     return Image(
         name=name,
         engine=engine,
         version=version,
-        starts_engine=engine == "vllm" and "vllm-openai" in last,
+        starts_engine=_starts(engine, last, tag),
         device=device[1] if device else None,
     )
+
+
+def _starts(engine: str | None, last: str, tag: str) -> bool:
+    """Whether an image's entry point is the engine: of vllm-openai, TGI, Ollama, NIM and llama.cpp's server images."""
+    if engine == "vllm":
+        return "vllm-openai" in last or last.startswith("vllm-cpu")
+    if engine == "llama.cpp":
+        return "server" in tag or "server" in last
+    return engine in ("tgi", "ollama", "nim")

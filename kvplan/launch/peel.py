@@ -1,14 +1,16 @@
 """What stands before an engine: variables, sudo, numactl, uv, a shell's -c, docker run. Peeled off until the engine is reached."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from kvplan.errors import SettingError, UnknownEngineError
+from kvplan.errors import KvplanError, SettingError, UnknownEngineError
 from kvplan.launch import containers, programs
 from kvplan.launch.images import read_image
-from kvplan.launch.words import MOST_CHARACTERS, Given, Word, commands, expanded, split, too_long
+from kvplan.launch.script import Script
+from kvplan.launch.variables import Variables
+from kvplan.launch.words import Given, Word, split
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 
@@ -22,22 +24,26 @@ class Launch:
     Attributes:
         engine: by the contract's name.
         words: the engine's flags and positional words.
+        program: what starts it, in words, and where that stands.
         environment: variables that the engine sees, as far as the command says.
         version: of the engine, where an image or a package's version tells.
         image: that it runs in.
         gpus: how many GPUs the container is given; None: all, or not said.
         subcommand: whether the words follow `vllm serve` (which takes the model as a word of its own).
+        device: what the image is for, where that is no GPU (`cpu`, `tpu`).
         notes: what was passed over.
 
     """
 
     engine: str
     words: tuple[Word, ...]
+    program: Given = field(default_factory=lambda: Given(""))
     environment: dict[str, Given] = field(default_factory=dict)
     version: Given | None = None
     image: Given | None = None
     gpus: Given | None = None
     subcommand: bool = True
+    device: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -49,6 +55,7 @@ class _Around:
     version: Given | None = None
     image: Given | None = None
     gpus: Given | None = None
+    device: str | None = None
     notes: tuple[str, ...] = ()
     depth: int = 0
 
@@ -56,7 +63,7 @@ class _Around:
 def find_launch(
     words: Sequence[Word], read_file: Callable[[str], str], environment: dict[str, Given] | None = None
 ) -> Launch:
-    """Return the one engine that the words start.
+    """Return the one engine that the words start, which has to be one whose commands are read.
 
     Args:
         words: as a shell splits them, operators included.
@@ -68,65 +75,78 @@ def find_launch(
         UnknownEngineError: an engine that is not built.
 
     """
-    around = _Around(environment=dict(environment or {}))
-    return _in_script(words, around, read_file)
-
-
-def _in_script(words: Sequence[Word], around: _Around, read_file: Callable[[str], str]) -> Launch:
-    """Return the launch among the commands of a shell text; settings of variables hold for those after them."""
-    found: list[Launch] = []
-    errors: list[SettingError | UnknownEngineError] = []
-    kept = dict(around.environment)
-    length = 0
-    for written in commands(words):
-        command: list[Word] = []
-        for each in written:
-            word = expanded(each, kept)
-            if word is None:
-                continue
-            command.append(word)
-            length += len(word.text) if word is not each else 0
-            if length > MOST_CHARACTERS:
-                raise too_long()
-        if not command:
-            continue
-        first = command[0].text
-        if first in (
-            "export",
-            "declare",
-            "set",
-            "cd",
-            "source",
-            ".",
-            "echo",
-            "sleep",
-            "mkdir",
-            "ulimit",
-            "true",
-            "wait",
-        ):
-            if first in ("export", "declare"):
-                kept.update(dict(_assignments(command[1:])))
-            continue
-        if all(_ASSIGNMENT.match(word.text) for word in command):
-            kept.update(dict(_assignments(command)))
-            continue
-        try:
-            found.append(_peel(command, replace(around, environment=dict(kept)), read_file))
-        except (SettingError, UnknownEngineError) as error:
-            errors.append(error)
-    if len(found) == 1:
-        return found[0]
-    if found:
+    found, errors = find_launches(words, read_file, environment)
+    read = [launch for launch in found if launch.engine == "vllm" and launch.device is None]
+    if len(read) == 1:
+        return read[0]
+    if read:
         raise SettingError(
-            f"The command starts {len(found)} engines; one was expected.", hint="Paste the command of one."
+            f"The command starts {len(read)} engines; one was expected.", hint="Paste the command of one."
         )
+    for launch in found:
+        if launch.device is not None and launch.engine == "vllm":
+            raise SettingError(
+                f"{launch.program.value} is vLLM for {launch.device.upper()}; kvplan plans vLLM on GPUs.",
+                hint="Its memory follows other rules there.",
+            )
+        raise _other_engine(launch.engine, str(launch.program.value))
     if errors:
-        raise next((error for error in errors if not isinstance(error, _NoEngineError)), errors[0])
+        raise next((error for error in errors if not isinstance(error, NoEngineError)), errors[0])
     raise _no_engine("")
 
 
-class _NoEngineError(SettingError):
+def find_launches(
+    words: Sequence[Word], read_file: Callable[[str], str], environment: dict[str, Given] | None = None
+) -> tuple[list[Launch], list[KvplanError]]:
+    """Return every engine that the words start, and why others of their commands start none.
+
+    Args:
+        words, read_file, environment: as `find_launch`.
+
+    Raises:
+        SettingError: variables that hold each other without end.
+
+    """
+    return _in_script(words, _Around(environment=dict(environment or {})), read_file)
+
+
+def find_in_image(
+    image: Word | None,
+    command: Sequence[Word] | None,
+    args: Sequence[Word],
+    environment: dict[str, Given],
+    read_file: Callable[[str], str],
+) -> tuple[list[Launch], list[KvplanError]]:
+    """Return the engines that a container starts: `command` in place of its image's entry point, `args` behind it."""
+    around = _Around(environment=dict(environment), image=None if image is None else Given(image.text, (image,)))
+    try:
+        if image is not None:
+            return _image(image, args, command, around, read_file), []
+        return _peel([*(command or ()), *args], around, read_file), []
+    except (SettingError, UnknownEngineError) as error:
+        return [], [error]
+
+
+def _in_script(
+    words: Sequence[Word], around: _Around, read_file: Callable[[str], str]
+) -> tuple[list[Launch], list[KvplanError]]:
+    """Return the launches among the commands of a shell text; settings of variables hold for those after them."""
+    found: list[Launch] = []
+    errors: list[KvplanError] = []
+    # Each nested text counts its own characters; what surrounds it is bounded already.
+    script = Script(Variables(values=dict(around.environment)))
+    for step in script.steps(words):
+        if not step.words or step.words[0].text in programs.PASSED:
+            continue
+        inner = replace(around, environment=dict(step.variables.values))
+        try:
+            found += _peel(step.words, inner, read_file)
+        except (SettingError, UnknownEngineError) as error:
+            errors.append(error)
+    return found, errors
+
+
+class NoEngineError(SettingError):
     """A command that starts no engine."""
 
 
@@ -136,20 +156,29 @@ def _no_engine(program: str) -> SettingError:
         if program
         else "The command after -- is empty"
     )
-    return _NoEngineError(
+    return NoEngineError(
         f"{what}.",
         hint="Paste one that does: vllm serve MODEL ..., docker run ... vllm/vllm-openai:v0.11.0 --model MODEL ...",
     )
 
 
-def _assignments(words: Sequence[Word]) -> Iterator[tuple[str, Given]]:
-    for word in words:
-        if _ASSIGNMENT.match(word.text):
-            name, _, value = word.text.partition("=")
-            yield name, Given(value, (word,))
+def _assignments(words: Sequence[Word]) -> dict[str, Given]:
+    return {
+        name: Given(value, (word,))
+        for word in words
+        if _ASSIGNMENT.match(word.text)
+        for name, _, value in [word.text.partition("=")]
+    }
 
 
-def _peel(words: Sequence[Word], around: _Around, read_file: Callable[[str], str]) -> Launch:
+def _peel(words: Sequence[Word], around: _Around, read_file: Callable[[str], str]) -> list[Launch]:
+    """Return what a command starts: one engine, or those in a shell's text.
+
+    Raises:
+        NoEngineError: none.
+        SettingError: a part of it cannot be read.
+
+    """
     at, outer = 0, ""
     while at < len(words):
         word = words[at]
@@ -173,7 +202,11 @@ def _peel(words: Sequence[Word], around: _Around, read_file: Callable[[str], str
         elif name in containers.PROGRAMS:
             return _in_container(words[at + 1 :], around, read_file)
         elif (launch := _engine(words, at, name, around)) is not None:
-            return launch
+            return [launch]
+        elif name in programs.STARTS_NOTHING:
+            raise _no_engine(word.text[:80])
+        elif name in programs.TAKES_A_TEXT and (text := _shell_text(words, at + 1)) is not None:
+            return _nested(text, around, read_file)
         else:
             # Programs that are not known may still start the engine that their words name.
             start = _engine_within(words, at + 1)
@@ -215,27 +248,42 @@ def _after_runner(words: Sequence[Word], at: int, name: str, around: _Around) ->
     return _after_flags(words, at + 1, takes, around)
 
 
-def _in_shell(words: Sequence[Word], name: str, around: _Around, read_file: Callable[[str], str]) -> Launch:
-    """Return the launch in the text after a shell's -c."""
+def _in_shell(words: Sequence[Word], name: str, around: _Around, read_file: Callable[[str], str]) -> list[Launch]:
+    """Return the launches in the text after a shell's -c."""
     at = 0
-    while at < len(words) and words[at].text.startswith("-"):
+    while at < len(words) and words[at].text.startswith(("-", "+")):
         flag = words[at].text
         at += 1
         if flag.startswith("-") and not flag.startswith("--") and "c" in flag:
             if at < len(words) and words[at].text == "--":
                 at += 1
             break
+        if flag in ("-o", "+o", "-O", "+O"):
+            at += 1
     else:
         raise _no_engine(f"{name} {words[at].text}"[:80] if at < len(words) else name)
+    if at < len(words) and words[at].text == "--":
+        at += 1
     if at >= len(words):
         raise _no_engine(f"{name} -c")
-    return _nested(words[at].text, words[at], around, read_file)
+    return _nested(words[at], around, read_file)
 
 
-def _nested(text: str, outer: Word, around: _Around, read_file: Callable[[str], str]) -> Launch:
+def _shell_text(words: Sequence[Word], at: int) -> Word | None:
+    """Return the word that holds a shell's text, where a program takes one (`tmux new -d 'vllm serve ...'`)."""
+    return next((word for word in words[at:] if re.search(r"\s", word.text) and _LAUNCHES.search(word.text)), None)
+
+
+_LAUNCHES = re.compile(r"serve|launch|server|docker|podman|python|ollama")
+
+
+def _nested(outer: Word, around: _Around, read_file: Callable[[str], str]) -> list[Launch]:
     around = _one_deeper(around)
-    inner = [replace(word, start=-1, end=-1, origin=outer.origin, place=outer.place) for word in split(text)]
-    return _in_script(inner, around, read_file)
+    inner = [replace(word, start=-1, end=-1, origin=outer.origin) for word in split(outer.place or outer.text)]
+    found, errors = _in_script(inner, around, read_file)
+    if not found:
+        raise next((error for error in errors if not isinstance(error, NoEngineError)), errors[0] if errors else _no_engine(""))
+    return found
 
 
 def _one_deeper(around: _Around) -> _Around:
@@ -246,7 +294,7 @@ def _one_deeper(around: _Around) -> _Around:
     return replace(around, depth=around.depth + 1)
 
 
-def _in_container(words: Sequence[Word], around: _Around, read_file: Callable[[str], str]) -> Launch:
+def _in_container(words: Sequence[Word], around: _Around, read_file: Callable[[str], str]) -> list[Launch]:
     around = _one_deeper(around)
     inner = containers.inside_running(words)
     if inner is not None:
@@ -269,36 +317,47 @@ def _image(
     entrypoint: Sequence[Word] | None,
     around: _Around,
     read_file: Callable[[str], str],
-) -> Launch:
+) -> list[Launch]:
+    """Return what an image starts: the entry point that is given, else its own, with the words after it."""
     named = read_image(image.text)
-    if named.engine not in (None, "vllm"):
-        raise _other_engine(named.engine or "", f"The image {image.text[:80]}")
     if named.device is not None:
-        raise SettingError(
-            f"The image {image.text[:80]} is vLLM for {named.device.upper()}; kvplan plans vLLM on GPUs.",
-            hint="Its memory follows other rules there.",
-        )
+        around.device = named.device
     if named.version is not None:
         around.version = Given(named.version, (image,))
     if entrypoint is not None:
         return _peel([*entrypoint, *words], around, read_file)
     first = PurePosixPath(words[0].text).name if words else ""
     starts_itself = (
-        first in programs.SHELLS or first == "vllm" or first.startswith("python") or first in programs.WRAPPERS
+        first in programs.SHELLS
+        or first in ("vllm", "sglang", *programs.PROGRAMS)
+        or first.startswith("python")
+        or first in programs.WRAPPERS
     )
-    if named.starts_engine or (named.engine == "vllm" and (not first or first.startswith("-"))):
-        if starts_itself:
+    engine = named.engine if named.starts_engine or not first or first.startswith("-") else None
+    if engine is None and first.startswith("-") and (engine := programs.engine_of_flags(words)) is not None:
+        around.notes += (f"{image.text} is taken to start {engine}: its flags are",)
+    if engine is None or starts_itself:
+        if not words:
+            raise NoEngineError(
+                f"What the image {image.text[:80]} starts is not known, and nothing stands after it.",
+                hint="Add the command that runs in it: ... IMAGE vllm serve MODEL ...",
+            )
+        if named.starts_engine and starts_itself and named.engine == "vllm":
             around.notes += (f"{image.text} starts vLLM itself: {first!r} after it needs an --entrypoint",)
-            return _peel(words, around, read_file)
-        if not named.starts_engine:
-            around.notes += (f"{image.text} is taken to start vLLM itself",)
-        return _launch(words, around)
-    if not words:
-        raise SettingError(
-            f"What the image {image.text[:80]} starts is not known, and nothing stands after it.",
-            hint="Add the command that runs in it: ... IMAGE vllm serve MODEL ...",
-        )
-    return _peel(words, around, read_file)
+        return _peel(words, around, read_file)
+    if not named.starts_engine and not around.notes:
+        if not words and named.engine not in programs.BY_ENVIRONMENT:
+            raise NoEngineError(
+                f"What the image {image.text[:80]} starts is not known, and nothing stands after it.",
+                hint="Add the command that runs in it: ... IMAGE vllm serve MODEL ...",
+            )
+        around.notes += (f"{image.text} is taken to start {programs.TITLES.get(engine, engine)} itself",)
+    return [_launch(_behind_subcommand(engine, words), around, engine, Given(f"The image {image.text[:80]}", (image,)))]
+
+
+def _behind_subcommand(engine: str, words: Sequence[Word]) -> Sequence[Word]:
+    """Return the words of an engine's flags behind its own word for serving (`ollama serve`)."""
+    return words[1:] if words and words[0].text == "serve" and engine != "vllm" else words
 
 
 def _engine(words: Sequence[Word], at: int, name: str, around: _Around) -> Launch | None:
@@ -312,9 +371,9 @@ def _engine(words: Sequence[Word], at: int, name: str, around: _Around) -> Launc
     if re.fullmatch(r"(?:python|pypy)[\d.]*(?:\.exe)?", name):
         return _python(words, at + 1, around)
     if name in programs.PROGRAMS:
-        raise _other_engine(programs.PROGRAMS[name], name)
+        return _of_program(words, at, name, around)
     if name in programs.NO_ENGINE:
-        raise _NoEngineError(
+        raise NoEngineError(
             f"{name} is {programs.NO_ENGINE[name]}, not an engine.", hint="Paste the command that starts the engine."
         )
     return None
@@ -332,17 +391,18 @@ def _python(words: Sequence[Word], at: int, around: _Around) -> Launch | None:
         if module in programs.CLI_MODULES:
             return _subcommand(words, at + 2, around)
         if module.startswith("vllm."):
-            raise _NoEngineError(
+            raise NoEngineError(
                 f"The module {module[:80]} serves no model.", hint="Paste the command that does: vllm serve MODEL ..."
             )
         head = module.partition(".")[0]
         if head in programs.NO_ENGINE:
-            raise _NoEngineError(
+            raise NoEngineError(
                 f"{head} is {programs.NO_ENGINE[head]}, not an engine.",
                 hint="Paste the command that starts the engine.",
             )
-        if head in programs.MODULES:
-            raise _other_engine(programs.MODULES[head], f"python -m {module[:80]}")
+        if (engine := programs.engine_of_module(module)) is not None:
+            started = Given(f"python -m {module[:80]}", (words[at + 1],))
+            return _of_module(_launch(words[at + 2 :], around, engine, started))
         return None
     if (
         words[at]
@@ -356,7 +416,7 @@ def _python(words: Sequence[Word], at: int, around: _Around) -> Launch | None:
 def _subcommand(words: Sequence[Word], at: int, around: _Around) -> Launch:
     verb = words[at].text if at < len(words) else ""
     if verb != "serve":
-        raise _NoEngineError(
+        raise NoEngineError(
             f"`vllm {verb[:80]}` serves no model; kvplan plans `vllm serve`."
             if verb
             else "`vllm` alone serves no model.",
@@ -365,10 +425,26 @@ def _subcommand(words: Sequence[Word], at: int, around: _Around) -> Launch:
     return _launch(words[at + 1 :], around)
 
 
-def _launch(words: Sequence[Word], around: _Around) -> Launch:
+def _of_program(words: Sequence[Word], at: int, name: str, around: _Around) -> Launch | None:
+    """Return the launch of another engine's program; None where its words only ask it something."""
+    engine, verbs = programs.PROGRAMS[name]
+    follows = [word.text for word in words[at + 1 : at + 1 + len(verbs)]]
+    if verbs and follows != list(verbs):
+        if engine == "tensorrt-llm" or (engine == "lmdeploy" and follows[:1] == ["serve"]):
+            verbs = ()
+        else:
+            raise _no_engine(" ".join([name, *follows])[:80])
+    return _launch(words[at + 1 + len(verbs) :], around, engine, Given(name, (words[at],)))
+
+
+def _launch(
+    words: Sequence[Word], around: _Around, engine: str = "vllm", program: Given | None = None
+) -> Launch:
     return Launch(
-        engine="vllm",
+        engine=engine,
         words=tuple(words),
+        program=program or around.image or Given("vllm", tuple(words[:1])),
+        device=around.device,
         environment=around.environment,
         version=around.version,
         image=around.image,
@@ -387,7 +463,14 @@ def _engine_within(words: Sequence[Word], at: int) -> int | None:
     for index in range(at, len(words)):
         text = words[index].text
         follows = words[index + 1].text if index + 1 < len(words) else ""
-        if PurePosixPath(text).name == "vllm" and follows == "serve":
+        name = PurePosixPath(text).name
+        if name == "vllm" and follows == "serve":
+            return index
+        if name in programs.PROGRAMS and name not in ("transformers", "ollama", "sglang", "lmdeploy"):
+            return index
+        if name in ("sglang", "lmdeploy", "ollama") and follows == "serve":
+            return index
+        if name in programs.SHELLS and follows.startswith("-") and "c" in follows:
             return index
         if re.fullmatch(r"(?:.*/)?python[\d.]*", text) and follows == "-m":
             return index

@@ -1,5 +1,9 @@
 """Programs that stand before an engine, engines that are not read, and what is taken for one and is none."""
 
+from collections.abc import Sequence
+
+from kvplan.launch.words import Word
+
 # Programs that start the one after their own flags: those of their flags that take a value, and words of their own.
 WRAPPERS: dict[str, tuple[frozenset[str], int]] = {
     name: (frozenset(flags.split()), own)
@@ -41,16 +45,53 @@ RUNNERS = {
 UVX = RUNNERS["uv"] + " --from"
 SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ash", "ksh"})
 
-# Programs and modules of engines (the contract's names) and of what is none.
-PROGRAMS = {
-    "sglang": "sglang", "text-generation-launcher": "tgi", "text-generation-server": "tgi", "trtllm-serve": "tensorrt-llm",
-    "trtllm-llmapi-launch": "tensorrt-llm", "llama-server": "llama.cpp", "llama-cli": "llama.cpp", "ollama": "ollama",
-    "lmdeploy": "lmdeploy", "transformers": "transformers",
+# Programs of engines: the contract's name, and the words that must follow for it to serve (sglang's main.py, lmdeploy's cli,
+# ollama's cmd.go, tensorrt_llm/commands/serve.py, whose own subcommands are `serve` and others; without one it is `serve`).
+PROGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "sglang": ("sglang", ("serve",)),
+    "text-generation-launcher": ("tgi", ()),
+    "text-generation-server": ("tgi", ("serve",)),
+    "trtllm-serve": ("tensorrt-llm", ("serve",)),
+    "llama-server": ("llama.cpp", ()),
+    "llama-cli": ("llama.cpp", ()),
+    "ollama": ("ollama", ("serve",)),
+    "lmdeploy": ("lmdeploy", ("serve", "api_server")),
+    "transformers": ("transformers", ("serve",)),
+}
+# Modules of engines; those of NVIDIA Dynamo and KServe run the engine that they name with its own flags.
+_MODULES = {
+    "sglang.launch_server": "sglang", "sglang.launch_server_http": "sglang", "text_generation_server": "tgi",
+    "tensorrt_llm.commands.serve": "tensorrt-llm", "llama_cpp.server": "llama.cpp", "lmdeploy.serve.openai.api_server": "lmdeploy",
+    "transformers": "transformers", "dynamo.vllm": "vllm", "dynamo.sglang": "sglang", "dynamo.trtllm": "tensorrt-llm",
+    "huggingfaceserver": "vllm", "dynamo.sglang.worker": "sglang", "dynamo.vllm.main": "vllm",
 }  # fmt: skip
-MODULES = {
-    "sglang": "sglang", "text_generation_server": "tgi", "tensorrt_llm": "tensorrt-llm", "llama_cpp": "llama.cpp",
-    "lmdeploy": "lmdeploy", "transformers": "transformers",
+# Engines whose containers are told everything by variables.
+BY_ENVIRONMENT = ("tgi", "ollama", "nim", "llama.cpp")
+TITLES = {"vllm": "vLLM", "sglang": "SGLang", "tgi": "TGI", "tensorrt-llm": "TensorRT-LLM", "lmdeploy": "LMDeploy", "nim": "NIM",
+          "ollama": "Ollama"}  # fmt: skip
+# Flags that only one engine has: what an image of any name starts, if they are given to it.
+_TELLING = {
+    "--max-model-len": "vllm", "--gpu-memory-utilization": "vllm", "--max-num-seqs": "vllm", "--mem-fraction-static": "sglang",
+    "--max-total-tokens": "tgi", "--n-gpu-layers": "llama.cpp", "--ctx-size": "llama.cpp", "--cache-max-entry-count": "lmdeploy",
 }  # fmt: skip
+
+
+def engine_of_module(module: str) -> str | None:
+    """Return the engine that `python -m MODULE` serves with; None for another module."""
+    head = module.partition(".")[0]
+    return _MODULES.get(module) or (_MODULES.get(head) if module.startswith(f"{head}.cli") else None)
+
+
+def engine_of_flags(words: Sequence[Word]) -> str | None:
+    """Return the engine whose own flags stand among words; None where none do, or those of two."""
+    found = {
+        engine
+        for word in words
+        if (engine := _TELLING.get(word.text.partition("=")[0].replace("_", "-"))) is not None
+    }
+    return found.pop() if len(found) == 1 else None
+
+
 NO_ENGINE = {
     "vllm-router": "a router", "sglang_router": "a router", "sgl_model_gateway": "a router", "genai-perf": "a client",
     "guidellm": "a client", "litellm": "a proxy", "ray": "Ray, which starts engines by a configuration of its own",
@@ -59,3 +100,15 @@ NO_ENGINE = {
 }  # fmt: skip
 SERVERS = ("vllm.entrypoints.openai.api_server", "vllm.entrypoints.api_server", "vllm.entrypoints.openai.launcher")
 CLI_MODULES = ("vllm", "vllm.entrypoints.cli.main", "vllm.scripts")
+
+# What a shell's text holds beside the engine and has no words of one: passed without a look.
+PASSED = frozenset(
+    "cd source . echo sleep mkdir ulimit true false wait : exit return printf shift trap pushd popd alias module".split()
+)
+# Programs that name engines and start none of them.
+STARTS_NOTHING = frozenset(
+    "pkill pgrep kill killall grep egrep rg which type ps curl wget pip pip3 apt apt-get yum dnf brew git cat tee sed awk ls rm cp mv"
+    " chmod chown ln find tar head tail touch test [ [[ npm hf huggingface-cli huggingface_hub lsof fuser nvidia-smi jq open read".split()
+)
+# Programs that hand one of their words to a shell.
+TAKES_A_TEXT = frozenset("ssh tmux screen su srun mpirun mpiexec pdsh watch runuser sg flock setpriv start-stop-daemon".split())

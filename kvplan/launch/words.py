@@ -1,11 +1,12 @@
 """Words of a command, as a shell splits them; each keeps its place in the text, so that a changed command keeps its spelling."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from kvplan.errors import SettingError
+from kvplan.launch.text import Run, Text, join
 
 _PLAIN = re.compile(r"[\w@%+=:,./~-]+", re.ASCII)
 _OPERATORS = "|&;<>()\n"
@@ -13,13 +14,24 @@ _OPERATORS = "|&;<>()\n"
 _CONTINUED = re.compile(r"\\[ \t]*(?:#[^\n]*)?\r?\n")
 # `<model name>`, as documentation writes what is to be filled in; a shell takes it for two redirections.
 _PLACEHOLDER = re.compile(r"<[A-Za-z][\w .:/|-]*>(?=\s|$)")
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?-([^{}$]*))?\})", re.ASCII)
 _IN_DOUBLE_QUOTES = '"\\$`\n'
 # A shell's `$'...'`: the escapes that occur in commands.
 _ANSI = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"'}
+# `NAME=(` and `NAME+=(`; `<<END`, `<<-'END'`.
+_ARRAY = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
+_HERE = re.compile(r"<<(?!<)((-)?)[ \t]*(?:'([^'\n]{1,80})'|\"([^\"\n]{1,80})\"|\\?([A-Za-z_][\w.-]*))")
+_LONGEST_SUBSTITUTION = 4000
 MOST_CHARACTERS = 100_000
 # As much of a value as messages show.
 _SHOWN, _SHOWN_WORDS = 200, 100
+
+
+class Piece(NamedTuple):
+    """Characters of a word that stood in the same quotes: none, `"` or `'` (in which no variable is put in)."""
+
+    text: str
+    quote: str = ""
+    place: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,9 @@ class Word:
         start, end: where it stands in the command's text; -1 for a word of a nested text or of a file.
         origin: where it stands, in words, if not in the command itself (`config.yaml`).
         operator: whether it is none of a command's words but `|`, `;`, `>` and the like.
-        place: whatever the reader of a file knows about where it stands.
+        place: where in a file its characters stand; None for words of no file.
+        pieces: what it is made of, where quotes or variables are in it; empty: all of it is bare.
+        items: of `NAME=(...)`, an array's; of `<<END`, the lines up to END, as one word.
 
     """
 
@@ -40,7 +54,9 @@ class Word:
     end: int = -1
     origin: str = ""
     operator: bool = False
-    place: Any = None
+    place: Text | None = None
+    pieces: tuple[Piece, ...] = ()
+    items: tuple["Word", ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +92,30 @@ def joined(texts: Sequence[str]) -> tuple[str, list[Word]]:
     return text, words
 
 
-def split(text: str) -> list[Word]:
+def split(text: str | Text) -> list[Word]:
     """Return the words and operators of a text as a POSIX shell splits it; variables stay as they are written.
+
+    Words of a text that stands in a file know their places there.
 
     Raises:
         SettingError: a quote that is never closed.
 
     """
-    if len(text) > MOST_CHARACTERS:
-        raise SettingError(f"A command of {len(text):,} characters is longer than any that starts an engine.")
-    return list(_Splitter(text).words())
+    value = text if isinstance(text, str) else text.value
+    if len(value) > MOST_CHARACTERS:
+        raise SettingError(f"A command of {len(value):,} characters is longer than any that starts an engine.")
+    return list(_Splitter(value, None if isinstance(text, str) else text).words())
 
 
 class _Splitter:
     """One pass over a text."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, outer: Text | None = None) -> None:
         self.text = text
+        self.outer = outer
         self.at = 0
+        # Where reading goes on behind the lines of here-documents, once the line that names them ends.
+        self.skipped: list[int] = []
 
     def words(self) -> Iterator[Word]:
         while self.at < len(self.text):
@@ -101,8 +123,10 @@ class _Splitter:
             if (continued := _CONTINUED.match(self.text, self.at)) is not None:
                 self.at = continued.end()
             elif (blank := _PLACEHOLDER.match(self.text, self.at)) is not None:
-                yield Word(blank[0], self.at, blank.end())
+                yield Word(blank[0], self.at, blank.end(), place=self._cut(self.at, blank.end()))
                 self.at = blank.end()
+            elif (here := _HERE.match(self.text, self.at)) is not None:
+                yield self._heredoc(here)
             elif char in _OPERATORS:
                 yield self._operator()
             elif char.isspace():
@@ -115,15 +139,51 @@ class _Splitter:
 
     def _operator(self) -> Word:
         start = self.at
-        match = re.compile(r"&&|\|\||>>|<<<?|&>>?|[<>]&?(?:\d+|-)?|\|&?|[;&()\n]").match(self.text, start)
+        match = re.compile(r"&&|\|\||;;&?|;&|>>|<<<?|&>>?|[<>]&?(?:\d+|-)?|\|&?|[;&()\n]").match(self.text, start)
         self.at = match.end() if match else start + 1
-        return Word(self.text[start : self.at], start, self.at, operator=True)
+        found = Word(self.text[start : self.at], start, self.at, operator=True)
+        if found.text == "\n" and self.skipped:
+            self.at = max(self.at, self.skipped.pop())
+        return found
+
+    def _heredoc(self, here: re.Match[str]) -> Word:
+        """Return `<<END` with the lines up to END; the pass goes on behind the operator and jumps over them later."""
+        end = here[3] or here[4] or here[5]
+        line = self.text.find("\n", max(here.end(), *self.skipped, 0))
+        first = len(self.text) if line < 0 else (self.skipped[0] if self.skipped else line + 1)
+        at = first
+        while at < len(self.text):
+            stop = self.text.find("\n", at)
+            stop = len(self.text) if stop < 0 else stop
+            if self.text[at:stop].strip("\t" if here[2] else "").rstrip("\r") == end:
+                break
+            at = stop + 1
+        body = self._plain(first, min(at, len(self.text)))
+        after = self.text.find("\n", min(at, len(self.text)))
+        self.skipped[:] = [len(self.text) if after < 0 else after + 1]
+        self.at = here.end()
+        return Word("<<", here.start(), here.end(), operator=True, items=(body,))
+
+    def _plain(self, start: int, end: int) -> Word:
+        return Word(self.text[start:end], start, end, place=self._cut(start, end))
+
+    def _cut(self, start: int, end: int) -> Text | None:
+        return None if self.outer is None else self.outer.cut(start, end)
 
     def _word(self) -> Word:
         start, text = self.at, self.text
-        parts: list[str] = []
+        pieces: list[Piece] = []
+        bare = start
+        plain = True
+
+        def flush(end: int) -> None:
+            if end > bare:
+                pieces.append(Piece(text[bare:end], "", self._cut(bare, end)))
+
         while self.at < len(text):
             char = text[self.at]
+            if char == "(" and self.at > start and not pieces and _ARRAY.fullmatch(text, start, self.at):
+                return self._array(start)
             if char.isspace() or char in _OPERATORS:
                 if char in "<>" and text[start : self.at].isdecimal():
                     # `2>`: a number before a redirection belongs to it.
@@ -131,44 +191,128 @@ class _Splitter:
                     return Word(text[start : self.at], start, operator.end, operator=True)
                 break
             if char == "\\":
+                flush(self.at)
                 follows = text[self.at + 1 : self.at + 2]
-                parts.append("" if follows == "\n" else follows)
+                if follows and follows != "\n":
+                    pieces.append(Piece(follows, "'", self._escape(follows, self.at, self.at + 2)))
                 self.at += 2
-            elif char == "'":
-                parts.append(self._quoted("'"))
-            elif char == '"':
-                parts.append(self._quoted('"'))
-            elif text.startswith("$'", self.at):
-                self.at += 1
-                parts.append(re.sub(r"\\(.)", lambda m: _ANSI.get(m[1], m[0]), self._quoted("'", escapes=True)))
+                bare, plain = self.at, False
+            elif char in "'\"" or text.startswith("$'", self.at):
+                flush(self.at)
+                pieces += self._quoted(char) if char != "$" else self._ansi()
+                bare, plain = self.at, False
+            elif char in "$`":
+                self.at = self._substitution(self.at)
+                plain = False
             else:
-                parts.append(char)
                 self.at += 1
         self.at = min(self.at, len(text))
-        return Word("".join(parts), start, self.at)
+        flush(self.at)
+        return self._made(pieces, start, plain)
 
-    def _quoted(self, mark: str, *, escapes: bool = False) -> str:
+    def _made(self, pieces: list[Piece], start: int, plain: bool) -> Word:
+        place = None
+        if self.outer is not None:
+            place = self._cut(start, self.at) if plain else join(piece.place or piece.text for piece in pieces)
+        return Word("".join(piece.text for piece in pieces), start, self.at, place=place, pieces=() if plain else tuple(pieces))
+
+    def _escape(self, value: str, start: int, end: int) -> Text | None:
+        """Return a character that an escape of more characters stands for."""
+        place = self._cut(start, end)
+        where = place.place() if place is not None else None
+        return None if where is None else Text(value, (Run(0, len(value), where.source, where.start, where.end),))
+
+    def _array(self, start: int) -> Word:
+        """Return `NAME=(a b c)` with its items."""
+        name_end = self.at
+        self.at += 1
+        items: list[Word] = []
+        while self.at < len(self.text) and self.text[self.at] != ")":
+            char = self.text[self.at]
+            if (continued := _CONTINUED.match(self.text, self.at)) is not None:
+                self.at = continued.end()
+            elif char == "#":
+                end = self.text.find("\n", self.at)
+                self.at = end if end >= 0 else len(self.text)
+            elif char.isspace() or char in _OPERATORS:
+                self.at += 1
+            else:
+                items.append(self._word())
+        self.at = min(self.at + 1, len(self.text))
+        return Word(self.text[start:name_end], start, self.at, place=self._cut(start, name_end), items=tuple(items))
+
+    def _substitution(self, at: int) -> int:
+        """Return where `$NAME`, `${...}`, `$(...)`, `$((...))` or a pair of backticks ends."""
+        text = self.text
+        if text[at] == "`":
+            end = text.find("`", at + 1)
+            return end + 1 if end >= 0 else at + 1
+        if text[at + 1 : at + 2] not in ("(", "{"):
+            return at + 1
+        closes = {"(": ")", "{": "}"}
+        stack = [closes[text[at + 1]]]
+        end = at + 2
+        while end < len(text) and stack and end - at < _LONGEST_SUBSTITUTION:
+            char = text[end]
+            if char == "\\":
+                end += 1
+            elif char == "'" and stack[-1] == ")":
+                close = text.find("'", end + 1)
+                end = close if close >= 0 else end
+            elif char == stack[-1]:
+                stack.pop()
+            elif char == "$" and text[end + 1 : end + 2] in closes:
+                stack.append(closes[text[end + 1]])
+                end += 1
+            elif char == "(" and stack[-1] == ")":
+                stack.append(")")
+            elif char == "\n" and stack[-1] == "}":
+                return at + 1  # a brace that closes nowhere on its line is no variable
+            end += 1
+        return min(end, len(text)) if not stack else at + 1
+
+    def _quoted(self, mark: str) -> list[Piece]:
         """Return what stands between two quotes; only double ones know escapes, and only of a few characters."""
         opened = self.at
         self.at += 1
-        parts: list[str] = []
+        pieces: list[Piece] = []
+        first = self.at
         while self.at < len(self.text):
             char = self.text[self.at]
-            self.at += 1
             if char == mark:
-                return "".join(parts)
-            follows = self.text[self.at : self.at + 1]
-            if char == "\\" and escapes:
-                parts.append(char + follows)
+                pieces.append(Piece(self.text[first : self.at], mark, self._cut(first, self.at)))
                 self.at += 1
-            elif char == "\\" and mark == '"' and follows and follows in _IN_DOUBLE_QUOTES:
-                parts.append("" if follows == "\n" else follows)
-                self.at += 1
+                return pieces
+            follows = self.text[self.at + 1 : self.at + 2]
+            if char == "\\" and mark == '"' and follows and follows in _IN_DOUBLE_QUOTES:
+                pieces.append(Piece(self.text[first : self.at], mark, self._cut(first, self.at)))
+                if follows != "\n":
+                    pieces.append(Piece(follows, "'", self._escape(follows, self.at, self.at + 2)))
+                self.at += 2
+                first = self.at
+            elif char in "$`" and mark == '"':
+                self.at = self._substitution(self.at)
             else:
-                parts.append(char)
+                self.at += 1
+        raise self._never_closed(mark, opened)
+
+    def _ansi(self) -> list[Piece]:
+        """Return what stands in `$'...'`."""
+        opened = self.at
+        self.at += 2
+        first = self.at
+        while self.at < len(self.text):
+            if self.text[self.at] == "'":
+                value = re.sub(r"\\(.)", lambda m: _ANSI.get(m[1], m[0]), self.text[first : self.at], flags=re.DOTALL)
+                self.at += 1
+                return [Piece(value, "'", self._escape(value, first, self.at - 1))]
+            self.at += 2 if self.text[self.at] == "\\" else 1
+        raise self._never_closed("'", opened)
+
+    def _never_closed(self, mark: str, opened: int) -> SettingError:
         line = self.text.count("\n", 0, opened) + 1
         column = opened - self.text.rfind("\n", 0, opened)
-        raise SettingError(
+        return SettingError(
             f"The quote {mark} that opens at line {line}, column {column} of the command is never closed.",
             hint="Close it, or put a backslash before it.",
         )
@@ -181,47 +325,3 @@ def too_long() -> SettingError:
     )
 
 
-def expanded(word: Word, variables: Mapping[str, Given]) -> Word | None:
-    """Return a word with the variables put in that are known, or have a default; None where nothing is left of it.
-
-    One that is not known stays as it is written: what it stands for is then said not to be known.
-
-    Raises:
-        SettingError: variables that hold each other make more of it than a command has characters.
-
-    """
-    if "$" not in word.text:
-        return word
-    left = MOST_CHARACTERS
-
-    def value(match: re.Match[str]) -> str:
-        nonlocal left
-        known = variables.get(match[1] or match[2])
-        text = str(known.value) if known is not None else match[3]
-        text = match[0] if text is None else text
-        left -= len(text)
-        if left < 0:
-            raise too_long()
-        return text
-
-    text = _VARIABLE.sub(value, word.text)
-    return replace(word, text=text) if text else None
-
-
-def commands(words: Sequence[Word]) -> Iterator[list[Word]]:
-    """Yield the simple commands of a shell text, without redirections: what `;`, `&&`, `|` and line ends separate."""
-    command: list[Word] = []
-    skip = False
-    for word in words:
-        if skip:
-            skip = False
-        elif not word.operator:
-            command.append(word)
-        elif re.fullmatch(r"\d*(?:>>?|<<?<?|&>>?)", word.text):
-            skip = True  # the file of a redirection
-        elif not re.fullmatch(r"\d*[<>]&(?:\d+|-)?", word.text):
-            if command:
-                yield command
-            command = []
-    if command:
-        yield command

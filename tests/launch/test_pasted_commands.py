@@ -5,6 +5,7 @@ import pytest
 from kvplan.errors import KvplanError, SettingError, UnknownEngineError
 from kvplan.launch.command import read_command, read_launch, read_text
 from kvplan.launch.peel import find_launch
+from kvplan.launch.text import Source
 from kvplan.launch.words import Word
 
 M = "meta-llama/Llama-3.1-8B-Instruct"
@@ -387,19 +388,28 @@ def test_each_value_keeps_the_words_it_came_from():
 
 def test_a_containers_words_keep_the_places_of_their_file():
     """The reader takes words of a deployment file as they are: each value leads back to the place that the file's reader gave."""
-    image = Word("vllm/vllm-openai:v0.11.0", place="line 7")
-    words = [Word("--model", place="line 9"), Word(M, place="line 10"), Word("--max-model-len=8k", place="line 11")]
-    command = read_launch(find_launch([Word("docker"), Word("run"), image, *words], read_text, {}))
+    lines = ["vllm/vllm-openai:v0.11.0", "--model", M, "--max-model-len=8k", f"exec vllm serve {M} -tp $TP"]
+    source = Source("deploy.yaml", "\n".join(lines))
+
+    def word(number):
+        start = source.start_of(number)
+        return Word(lines[number - 1], place=source.piece(start, start + len(lines[number - 1])))
+
+    image = word(1)
+    command = read_launch(find_launch([Word("docker"), Word("run"), image, *map(word, (2, 3, 4))], read_text, {}))
     assert command.version is not None
-    assert (command.version.value, command.version.words[0].place) == ("0.11.0", "line 7")
-    assert {name: given.words[-1].place for name, given in command.settings.items()} == {
-        "model": "line 10",
-        "context": "line 11",
+    assert (command.version.value, command.version.words[0].place.place().line) == ("0.11.0", 1)
+    assert {name: given.words[-1].place.place().line for name, given in command.settings.items()} == {
+        "model": 3,
+        "context": 4,
     }
-    shell = [Word("-c"), Word(f"exec vllm serve {M} -tp $TP", place="line 12")]
+    shell = [Word("-c"), word(5)]
     options = [Word("--entrypoint"), Word("/bin/sh"), Word("-e"), Word("TP=2")]
     other = find_launch([Word("docker"), Word("run"), *options, image, *shell], read_text, {})
-    assert read_launch(other).settings["tensor_parallel"].value == 2
+    command = read_launch(other)
+    assert command.settings["tensor_parallel"].value == 2
+    where = command.settings["model"].words[-1].place.place()
+    assert (where.line, where.column, where.text) == (5, 17, M)
 
 
 FILE = """

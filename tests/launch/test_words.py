@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvplan.errors import SettingError
-from kvplan.launch.words import commands, joined, quote, split
+from kvplan.launch.script import commands
+from kvplan.launch.words import joined, quote, split
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ from kvplan.launch.words import commands, joined, quote, split
         ("a \\  # why 'this'\n  b \\ \n c", ["a", "b", "c"]),
         ("a$'\\n'b c#d", ["a\nb", "c#d"]),
         ("serve <your model> --x <n_1> <in", ["serve", "<your model>", "--x", "<n_1>", "in"]),
-        ("${A:-b c} $X", ["${A:-b", "c}", "$X"]),
+        ("${A:-b c} $X $(a b) `c d`", ["${A:-b c}", "$X", "$(a b)", "`c d`"]),
     ],
 )
 def test_words_are_a_shells(text, words):

@@ -1,0 +1,1 @@
+"""LMDeploy (lmdeploy serve api_server): the flags of its server (`flags.json`, written by tools/extract_engine_flags.py)."""

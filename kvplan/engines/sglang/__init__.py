@@ -1,0 +1,1 @@
+"""SGLang: the flags of its server (`flags.json`, written by tools/extract_engine_flags.py)."""

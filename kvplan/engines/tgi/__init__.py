@@ -1,0 +1,1 @@
+"""TGI (text-generation-launcher): the flags of its server (`flags.json`, written by tools/extract_engine_flags.py)."""

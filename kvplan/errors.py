@@ -60,7 +60,11 @@ class UnknownEngineError(UnknownNameError):
 
 
 class SettingError(KvplanError):
-    """An option, engine argument or size that cannot be meant."""
+    """An option, engine argument or size that cannot be meant. `about` names the setting that is at fault, where one is."""
+
+    def __init__(self, message: str, *, hint: str | None = None, about: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.about = about
 
 
 class ConfigError(KvplanError):

@@ -51,7 +51,9 @@ class Parallelism:
 
         """
         if self.pipeline > max(layers, 1):
-            raise SettingError(f"{self.pipeline} pipeline stages are more than the model's {layers} layers.")
+            raise SettingError(
+                f"{self.pipeline} pipeline stages are more than the model's {layers} layers.", about="pipeline_parallel"
+            )
         sizes = [layers // self.pipeline] * self.pipeline
         for extra in range(layers % self.pipeline):
             sizes[-(extra + 2)] += 1

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kvplan.cli import accuracy, catalogues, estimate
+from kvplan.cli import accuracy, catalogues, check, estimate
 
 app = typer.Typer(
     name="kvplan",
@@ -16,6 +16,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("estimate", epilog=estimate.EXAMPLES, context_settings=estimate.CONTEXT)(estimate.estimate)
+app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("models")(catalogues.models)
 app.command("gpus")(catalogues.gpus)
 app.command("engines")(catalogues.engines)

@@ -22,6 +22,11 @@ class File:
         self.source = source
         self.beside = beside
 
+    @classmethod
+    def of(cls, text: Text, name: str) -> "File":
+        """Return a text inside a file as a file of its own, whose places are those in the outer one."""
+        return _Inner(text, name)
+
     @property
     def path(self) -> PurePosixPath:
         """Its path."""
@@ -54,3 +59,21 @@ class File:
     def documents(self) -> list[Document]:
         """Its YAML documents; none where it is no YAML."""
         return documents(self.source) if self.is_yaml else []
+
+
+class _Inner(File):
+    """A text inside a file: a here-document, a block of Terraform."""
+
+    def __init__(self, text: Text, name: str) -> None:
+        super().__init__(Source(name, text.value))
+        self._text = text
+
+    @property
+    def text(self) -> Text:
+        """All of its text."""
+        return self._text
+
+    @cached_property
+    def documents(self) -> list[Document]:
+        """Its YAML documents."""
+        return documents(self._text)

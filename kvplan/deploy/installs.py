@@ -5,7 +5,9 @@ import re
 from kvplan.launch.text import Text
 from kvplan.launch.words import Given, Word
 
-_PINNED = re.compile(r"""(?<![\w./-])(vllm|sglang|tensorrt[-_]llm|lmdeploy)(?:\[[\w,-]*\])?\s*==\s*v?(\d+(?:\.\w+)+)""", re.ASCII)
+_PINNED = re.compile(
+    r"""(?<![\w./-])(vllm|sglang|tensorrt[-_]llm|lmdeploy)(?:\[[\w,-]*\])?\s*==\s*v?(\d+(?:\.\w+)+)""", re.ASCII
+)
 
 
 def pinned(text: Text, engine: str = "") -> Given | None:

@@ -10,11 +10,11 @@ from kvplan.launch.words import MOST_CHARACTERS
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _OPERATOR = re.compile(r":?[-?+]")
 _DEEPEST = 20
-_COMPOSE = "$$"
+_COMPOSE: Literal["$$"] = "$$"
 
 
 def interpolated(text: Text, variables: Mapping[str, Text], *, escape: Literal["$$", "\\$"] = _COMPOSE) -> Text:
-    """Return a text with its variables put in, as compose (escape `$$`) and Dockerfiles (escape `\\$`) do.
+    r"""Return a text with its variables put in, as compose (escape `$$`) and Dockerfiles (escape `\$`) do.
 
     A variable that is not set and has no default stays as `${V}`: compose takes it for nothing, but somebody means to set it.
     """

@@ -1,12 +1,14 @@
 """Settings that a resource gives by keys, as the words that an engine's command line has for them."""
 
 import json
-from collections.abc import Container, Iterator
+import re
+from collections.abc import Container, Iterable, Iterator
 
 from kvplan.deploy.tree import Node
 from kvplan.deploy.workload import word
+from kvplan.errors import SettingError
 from kvplan.launch.text import MASK, Run, Text, join
-from kvplan.launch.words import MOST_CHARACTERS, Word
+from kvplan.launch.words import MOST_CHARACTERS, Word, split
 
 # Aliases make a small document a large value; no engine takes settings of that many parts.
 _MOST_PARTS = 10_000
@@ -35,13 +37,29 @@ def flags_of(mapping: Node, skip: Container[str] = ()) -> tuple[tuple[Word, ...]
 
 def flag_for(name: str, mapping: Node, *keys: str) -> tuple[Word, ...]:
     """Return what the first of several keys says that is there, under the engine's own name for it; none where none is."""
-    entries = {key.value: (key, value) for key, value in mapping.entries()}
-    return next((_flag(name, *entries[key]) for key in keys if key in entries), ())
+    return next((_flag(name, *mapping.index[key]) for key in keys if key in mapping.index), ())
 
 
-def flat(flags: tuple[tuple[Word, ...], ...]) -> tuple[Word, ...]:
+def flat(flags: Iterable[tuple[Word, ...]]) -> tuple[Word, ...]:
     """Return flags as the words of one command."""
     return tuple(each for one in flags for each in one)
+
+
+def words_in(text: Text) -> tuple[Word, ...]:
+    """Return the words of a text that holds several (`--max-model-len 4096 --enforce-eager`), split as a shell does."""
+    try:
+        found = [each for each in split(text.value) if not each.operator]
+    except SettingError:
+        # A quote that is never closed: what stands before it can be read all the same.
+        found = [
+            Word(match[0], match.start(), match.end()) for match in re.finditer(r"\S+", text.value[:MOST_CHARACTERS])
+        ]
+    return tuple(Word(each.text, place=_inside(text.cut(each.start, each.end), each.text)) for each in found)
+
+
+def _inside(text: Text, value: str) -> Text:
+    """Return where a word stands, without the quotes around it."""
+    return text.cut(1, len(text.value) - 1) if text.value[1:-1] == value else text
 
 
 def _flag(name: str, key: Node, value: Node) -> tuple[Word, ...]:

@@ -12,14 +12,15 @@ from kvplan.launch.words import Given, Word
 from kvplan.units import parse_size
 
 # Extended resources that are GPUs (device plugins of the vendors; `gpu` is Dynamo's own word).
-_COUNTS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe", "nvidia.com/gpu.shared", "gpu")
+_COUNTS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe", "nvidia.com/gpu.shared", "gpu",
+           "google.com/tpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "huawei.com/Ascend910", "huawei.com/ascend-1980")  # fmt: skip
 # Labels of nodes that tell the GPU, the more telling first (GKE, EKS/Karpenter, AKS, GPU feature discovery, CoreWeave, Volcano Engine).
 TYPE_LABELS = (
     "nvidia.com/gpu.product", "cloud.google.com/gke-accelerator", "gpu.nvidia.com/model", "gpu.nvidia.com/class",
     "karpenter.k8s.aws/instance-gpu-name", "eks.amazonaws.com/instance-gpu-name", "k8s.amazonaws.com/accelerator",
     "machine.cluster.vke.volcengine.com/gpu-name", "amd.com/gpu.product-name", "beta.amd.com/gpu.product-name",
     "node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type", "accelerator", "gpu-type", "gpu.product",
-    "aliyun.accelerator/nvidia_name", "karpenter.k8s.aws/instance-type", "kubernetes.azure.com/accelerator",
+    "cloud.google.com/gke-tpu-accelerator", "aliyun.accelerator/nvidia_name", "karpenter.k8s.aws/instance-type", "kubernetes.azure.com/accelerator",
 )  # fmt: skip
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]i?|[kmgtpe])?", re.ASCII)
 _K8S_VARIABLE = re.compile(r"\$\$|\$\(([A-Za-z_][\w.-]*)\)")
@@ -48,6 +49,9 @@ def resources(root: Node) -> Iterator[Node]:
     """Yield the resources of a document: itself, or the items of a List."""
     if root.get("kind").string == "List" and root.get("items").kind == "list":
         for item in root.get("items").items:
+            yield from resources(item)
+    elif root.get("kind").string == "Template" and root.get("objects").kind == "list":
+        for item in root.get("objects").items:  # OpenShift's
             yield from resources(item)
     elif root.kind == "map":
         yield root

@@ -69,7 +69,11 @@ class _Splitter:
                 quote = "" if quote else char
                 self.at += 1
                 begun = self.at
-            elif char == "\\" and quote != "'" and (not quote or self.value[self.at + 1 : self.at + 2] in _IN_DOUBLE_QUOTES):
+            elif (
+                char == "\\"
+                and quote != "'"
+                and (not quote or self.value[self.at + 1 : self.at + 2] in _IN_DOUBLE_QUOTES)
+            ):
                 parts.append(self.text.cut(begun, self.at))
                 line_end = 0 if quote else self._continued()
                 if line_end:

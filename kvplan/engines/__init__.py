@@ -1,8 +1,11 @@
 """Engines by name. The folder is the registry: `engines/<name>/engine.py` holds the class."""
 
 import importlib
+import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from kvplan.engines.base import Engine
 from kvplan.errors import UnknownEngineError
@@ -39,6 +42,16 @@ def find_engine(text: str) -> tuple[Engine, str]:
     if version and not engine.latest:
         raise UnknownEngineError(f"{name} has no versions.", hint=f"Write --engine {name}.")
     return engine, version or engine.latest
+
+
+@cache
+def flag_table(name: str) -> Mapping[str, Any] | None:
+    """Return the flags and variables of an engine (`engines/<name>/flags.json`); None where it has no table."""
+    path = Path(__file__).parent / _folder(name) / "flags.json"
+    if not path.is_file():
+        return None
+    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return table | {"engine": name}
 
 
 def _folder(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kvplan.errors import SettingError
 from kvplan.launch.peel import Launch, find_launch
+from kvplan.launch.text import Text
 from kvplan.launch.words import Given, Word, joined, split
 from kvplan.models.spec import ModelSpec, Note
 
@@ -95,7 +96,7 @@ def read_command(
     *,
     version: str | None = None,
     environment: Mapping[str, Given] | None = None,
-    read_file: Callable[[str], str] | None = None,
+    read_file: Callable[[str], str | Text] | None = None,
 ) -> Command:
     """Return what a command says.
 
@@ -127,7 +128,7 @@ def read_command(
 
 
 def read_launch(
-    launch: Launch, text: str = "", *, version: str | None = None, read_file: Callable[[str], str] | None = None
+    launch: Launch, text: str = "", *, version: str | None = None, read_file: Callable[[str], str | Text] | None = None
 ) -> Command:
     """Return what an engine's own words say, in the version that the launch or else `version` names."""
     from kvplan.engines.vllm.command.meaning import read_vllm  # noqa: PLC0415  the one engine whose words are read

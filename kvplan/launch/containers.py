@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from kvplan.errors import SettingError
+from kvplan.launch.text import MASK, Text
 from kvplan.launch.words import Given, Word
 
 PROGRAMS = frozenset({"docker", "podman", "nerdctl", "nvidia-docker", "docker.exe", "finch"})
@@ -40,7 +41,7 @@ class Container:
     entrypoint: Given | None = None
 
 
-def read_container(words: Sequence[Word], read_file: Callable[[str], str]) -> Container:
+def read_container(words: Sequence[Word], read_file: Callable[[str], str | Text]) -> Container:
     """Return what stands after `docker`: `run [flags] IMAGE [words]`.
 
     Raises:
@@ -114,7 +115,7 @@ def _flag(words: Sequence[Word], at: int) -> tuple[str, Word | None, int]:
 
 
 def _take(
-    found: Container, name: str, value: Word, word: Word, devices: list[Word], read_file: Callable[[str], str]
+    found: Container, name: str, value: Word, word: Word, devices: list[Word], read_file: Callable[[str], str | Text]
 ) -> None:
     words = (word,) if word.start == value.start else (word, value)
     if name in ("-e", "--env"):
@@ -132,9 +133,10 @@ def _take(
         found.entrypoint = Given(value.text, words)
 
 
-def env_file(text: str) -> dict[str, str]:
+def env_file(given: str | Text) -> dict[str, str]:
     """Return the variables of an env file, as docker reads it: no quotes, no expansion, comments on lines of their own."""
     found: dict[str, str] = {}
+    text = given if isinstance(given, str) else given.value
     for line in text[:_FILES].splitlines():
         name, equals, value = line.strip().partition("=")
         if equals and name and not name.startswith("#"):
@@ -150,6 +152,8 @@ def gpus_given(text: str, words: tuple[Word, ...] = ()) -> Given | None:
 
     """
     plain = text.strip().strip("\"'")
+    if "$" in plain or MASK in plain:
+        return None  # what it stands for is not known here
     if plain.isdecimal() and len(plain) < 5:
         return Given(int(plain), words)
     match = re.fullmatch(r"(?:.*,)?\"?(?P<key>device|count)=(?P<value>[^\"]*?)\"?(?:,[a-z]+=.*)?", plain)

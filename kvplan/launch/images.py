@@ -23,6 +23,8 @@ _ENGINES = (
 )
 # vLLM on these has other rules of memory than on CUDA and ROCm.
 _OTHER_DEVICES = re.compile(r"(?:^|[-_/:.])(cpu|tpu|neuron|xpu|hpu|gaudi|habana|ascend|npu|arm64-cpu)(?:$|[-_/:.\d])")
+# Services of NIM that serve no language model; vLLM's own router and helpers.
+_OTHER_MODELS = re.compile(r"embed|rerank|riva|parakeet|whisper|maxine|\btts\b|\basr\b|ocr|clip|retriev|vllm-(?:router|operator|sr)")
 _RELEASE = r"(\d+\.\d+\.\d+(?:\.?(?:post|rc|dev)\d+)?|\d+\.\d+)"
 
 
@@ -59,6 +61,8 @@ def read_image(name: str) -> Image:
     low = path.lower()
     last = low.rpartition("/")[2]
     engine = next((engine for part, engine in _ENGINES if part in low), None)
+    if engine in ("nim", "vllm") and _OTHER_MODELS.search(last) or "router" in last:
+        engine = None
     version = None
     if engine == "vllm":
         found = re.match(rf"v?{_RELEASE}(?=$|[-_+.])", tag) if "vllm-openai" in last else None

@@ -9,6 +9,7 @@ from kvplan.errors import KvplanError, SettingError, UnknownEngineError
 from kvplan.launch import containers, programs
 from kvplan.launch.images import read_image
 from kvplan.launch.script import Script
+from kvplan.launch.text import Text
 from kvplan.launch.variables import Variables
 from kvplan.launch.words import Given, Word, split
 
@@ -31,6 +32,10 @@ class Launch:
         gpus: how many GPUs the container is given; None: all, or not said.
         subcommand: whether the words follow `vllm serve` (which takes the model as a word of its own).
         device: what the image is for, where that is no GPU (`cpu`, `tpu`).
+        wrapped: whether another program runs the engine in itself, and takes flags of its own beside the engine's.
+        conditional: whether it stands in a branch that its text does not settle.
+        model: where another command of the same text names it (`ollama pull`).
+        files: that the same text writes (here-documents), by their paths.
         notes: what was passed over.
 
     """
@@ -44,6 +49,10 @@ class Launch:
     gpus: Given | None = None
     subcommand: bool = True
     device: str | None = None
+    wrapped: bool = False
+    conditional: bool = False
+    model: Given | None = None
+    files: dict[str, Text] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -56,12 +65,13 @@ class _Around:
     image: Given | None = None
     gpus: Given | None = None
     device: str | None = None
+    files: dict[str, Text] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     depth: int = 0
 
 
 def find_launch(
-    words: Sequence[Word], read_file: Callable[[str], str], environment: dict[str, Given] | None = None
+    words: Sequence[Word], read_file: Callable[[str], str | Text], environment: dict[str, Given] | None = None
 ) -> Launch:
     """Return the one engine that the words start, which has to be one whose commands are read.
 
@@ -96,7 +106,7 @@ def find_launch(
 
 
 def find_launches(
-    words: Sequence[Word], read_file: Callable[[str], str], environment: dict[str, Given] | None = None
+    words: Sequence[Word], read_file: Callable[[str], str | Text], environment: dict[str, Given] | None = None
 ) -> tuple[list[Launch], list[KvplanError]]:
     """Return every engine that the words start, and why others of their commands start none.
 
@@ -115,35 +125,55 @@ def find_in_image(
     command: Sequence[Word] | None,
     args: Sequence[Word],
     environment: dict[str, Given],
-    read_file: Callable[[str], str],
+    read_file: Callable[[str], str | Text],
 ) -> tuple[list[Launch], list[KvplanError]]:
     """Return the engines that a container starts: `command` in place of its image's entry point, `args` behind it."""
     around = _Around(environment=dict(environment), image=None if image is None else Given(image.text, (image,)))
     try:
         if image is not None:
             return _image(image, args, command, around, read_file), []
+        if not command and args and args[0].text.startswith("-") and (engine := programs.engine_of_flags(args)):
+            return [_launch(args, around, engine, Given(engine, (args[0],)))], []
         return _peel([*(command or ()), *args], around, read_file), []
     except (SettingError, UnknownEngineError) as error:
         return [], [error]
 
 
 def _in_script(
-    words: Sequence[Word], around: _Around, read_file: Callable[[str], str]
+    words: Sequence[Word],
+    around: _Around,
+    read_file: Callable[[str], str | Text],
+    arguments: Sequence[Word] | None = None,
 ) -> tuple[list[Launch], list[KvplanError]]:
     """Return the launches among the commands of a shell text; settings of variables hold for those after them."""
     found: list[Launch] = []
     errors: list[KvplanError] = []
+    files: dict[str, Text] = dict(around.files)
+    pulled: Given | None = None
     # Each nested text counts its own characters; what surrounds it is bounded already.
-    script = Script(Variables(values=dict(around.environment)))
-    for step in script.steps(words):
+    variables = Variables(values=dict(around.environment), arguments=None if arguments is None else list(arguments))
+    for step in Script(variables).steps(words):
+        if step.input is not None and step.output:
+            files[step.output] = step.input.place or Text(step.input.text)
         if not step.words or step.words[0].text in programs.PASSED:
             continue
-        inner = replace(around, environment=dict(step.variables.values))
+        if step.words[0].text == "ollama" and len(step.words) > 2 and step.words[1].text in ("pull", "run"):
+            pulled = Given(step.words[2].text, (step.words[2],))
+        inner = replace(around, environment=dict(step.variables.values), files=files)
         try:
-            found += _peel(step.words, inner, read_file)
+            launches = _peel(step.words, inner, read_file)
         except (SettingError, UnknownEngineError) as error:
             errors.append(error)
-    return found, errors
+            continue
+        found += [replace(launch, conditional=launch.conditional or step.conditional) for launch in launches]
+    return [_with_pulled(launch, pulled) for launch in found], errors
+
+
+def _with_pulled(launch: Launch, model: Given | None) -> Launch:
+    """Return a launch of Ollama with the model that the same text has it load."""
+    if launch.engine != "ollama" or model is None or "OLLAMA_MODEL" in launch.environment:
+        return launch
+    return replace(launch, model=model)
 
 
 class NoEngineError(SettingError):
@@ -171,7 +201,7 @@ def _assignments(words: Sequence[Word]) -> dict[str, Given]:
     }
 
 
-def _peel(words: Sequence[Word], around: _Around, read_file: Callable[[str], str]) -> list[Launch]:
+def _peel(words: Sequence[Word], around: _Around, read_file: Callable[[str], str | Text]) -> list[Launch]:
     """Return what a command starts: one engine, or those in a shell's text.
 
     Raises:
@@ -205,6 +235,8 @@ def _peel(words: Sequence[Word], around: _Around, read_file: Callable[[str], str
             return [launch]
         elif name in programs.STARTS_NOTHING:
             raise _no_engine(word.text[:80])
+        elif re.match(r"\$\{?\w+\}?$", word.text):
+            return _of_variable(words, at, around, read_file)
         elif name in programs.TAKES_A_TEXT and (text := _shell_text(words, at + 1)) is not None:
             return _nested(text, around, read_file)
         else:
@@ -248,7 +280,7 @@ def _after_runner(words: Sequence[Word], at: int, name: str, around: _Around) ->
     return _after_flags(words, at + 1, takes, around)
 
 
-def _in_shell(words: Sequence[Word], name: str, around: _Around, read_file: Callable[[str], str]) -> list[Launch]:
+def _in_shell(words: Sequence[Word], name: str, around: _Around, read_file: Callable[[str], str | Text]) -> list[Launch]:
     """Return the launches in the text after a shell's -c."""
     at = 0
     while at < len(words) and words[at].text.startswith(("-", "+")):
@@ -261,12 +293,18 @@ def _in_shell(words: Sequence[Word], name: str, around: _Around, read_file: Call
         if flag in ("-o", "+o", "-O", "+O"):
             at += 1
     else:
-        raise _no_engine(f"{name} {words[at].text}"[:80] if at < len(words) else name)
+        # A script that is not here; scripts of entry points run the words that they are given.
+        start = _engine_within(words, at + 1)
+        if start is None:
+            raise _no_engine(f"{name} {words[at].text}"[:80] if at < len(words) else name)
+        around.notes += (f"{words[at].text[:80]!r} is taken to run the words after it",)
+        return _peel(words[start:], around, read_file)
     if at < len(words) and words[at].text == "--":
         at += 1
     if at >= len(words):
         raise _no_engine(f"{name} -c")
-    return _nested(words[at], around, read_file)
+    # The word behind the text is its `$0`, those after it are `$1`, `$2` ...
+    return _nested(words[at], around, read_file, words[at + 2 :])
 
 
 def _shell_text(words: Sequence[Word], at: int) -> Word | None:
@@ -277,10 +315,12 @@ def _shell_text(words: Sequence[Word], at: int) -> Word | None:
 _LAUNCHES = re.compile(r"serve|launch|server|docker|podman|python|ollama")
 
 
-def _nested(outer: Word, around: _Around, read_file: Callable[[str], str]) -> list[Launch]:
+def _nested(
+    outer: Word, around: _Around, read_file: Callable[[str], str | Text], arguments: Sequence[Word] | None = None
+) -> list[Launch]:
     around = _one_deeper(around)
     inner = [replace(word, start=-1, end=-1, origin=outer.origin) for word in split(outer.place or outer.text)]
-    found, errors = _in_script(inner, around, read_file)
+    found, errors = _in_script(inner, around, read_file, arguments)
     if not found:
         raise next((error for error in errors if not isinstance(error, NoEngineError)), errors[0] if errors else _no_engine(""))
     return found
@@ -294,7 +334,7 @@ def _one_deeper(around: _Around) -> _Around:
     return replace(around, depth=around.depth + 1)
 
 
-def _in_container(words: Sequence[Word], around: _Around, read_file: Callable[[str], str]) -> list[Launch]:
+def _in_container(words: Sequence[Word], around: _Around, read_file: Callable[[str], str | Text]) -> list[Launch]:
     around = _one_deeper(around)
     inner = containers.inside_running(words)
     if inner is not None:
@@ -316,7 +356,7 @@ def _image(
     words: Sequence[Word],
     entrypoint: Sequence[Word] | None,
     around: _Around,
-    read_file: Callable[[str], str],
+    read_file: Callable[[str], str | Text],
 ) -> list[Launch]:
     """Return what an image starts: the entry point that is given, else its own, with the words after it."""
     named = read_image(image.text)
@@ -326,15 +366,19 @@ def _image(
         around.version = Given(named.version, (image,))
     if entrypoint is not None:
         return _peel([*entrypoint, *words], around, read_file)
-    first = PurePosixPath(words[0].text).name if words else ""
+    first = words[0].text if words else ""
+    first = first if first.startswith("-") else PurePosixPath(first).name
     starts_itself = (
         first in programs.SHELLS
         or first in ("vllm", "sglang", *programs.PROGRAMS)
         or first.startswith("python")
         or first in programs.WRAPPERS
     )
-    engine = named.engine if named.starts_engine or not first or first.startswith("-") else None
-    if engine is None and first.startswith("-") and (engine := programs.engine_of_flags(words)) is not None:
+    flags_follow = not first or first.startswith("-")
+    # vLLM alone takes a word of its own, the model.
+    own = named.starts_engine and (flags_follow or named.engine == "vllm" or first == "serve")
+    engine = named.engine if own or flags_follow else None
+    if engine is None and named.engine is None and not starts_itself and (engine := programs.engine_of_flags(words)):
         around.notes += (f"{image.text} is taken to start {engine}: its flags are",)
     if engine is None or starts_itself:
         if not words:
@@ -387,7 +431,7 @@ def _python(words: Sequence[Word], at: int, around: _Around) -> Launch | None:
     if words[at].text == "-m":
         module = words[at + 1].text if at + 1 < len(words) else ""
         if module in programs.SERVERS:
-            return _of_module(_launch(words[at + 2 :], around))
+            return _of_module(_launch(words[at + 2 :], around, program=Given(f"python -m {module[:80]}", (words[at + 1],))))
         if module in programs.CLI_MODULES:
             return _subcommand(words, at + 2, around)
         if module.startswith("vllm."):
@@ -402,7 +446,8 @@ def _python(words: Sequence[Word], at: int, around: _Around) -> Launch | None:
             )
         if (engine := programs.engine_of_module(module)) is not None:
             started = Given(f"python -m {module[:80]}", (words[at + 1],))
-            return _of_module(_launch(words[at + 2 :], around, engine, started))
+            wrapped = module.startswith(("dynamo.", "huggingfaceserver"))
+            return replace(_of_module(_launch(words[at + 2 :], around, engine, started)), wrapped=wrapped)
         return None
     if (
         words[at]
@@ -422,7 +467,23 @@ def _subcommand(words: Sequence[Word], at: int, around: _Around) -> Launch:
             else "`vllm` alone serves no model.",
             hint="Paste the command that does: vllm serve MODEL ...",
         )
-    return _launch(words[at + 1 :], around)
+    return _launch(words[at + 1 :], around, program=Given("vllm", (words[at - 1],)))
+
+
+def _of_variable(words: Sequence[Word], at: int, around: _Around, read_file: Callable[[str], str | Text]) -> list[Launch]:
+    """Return what a program starts that a variable names: a container's if `run` follows, else the engine whose flags follow."""
+    if at + 1 < len(words) and words[at + 1].text in ("run", "exec"):
+        return _in_container(words[at + 1 :], around, read_file)
+    engine = programs.engine_of_flags(words[at + 1 :])
+    start = _engine_within(words, at + 1) if engine is None else None
+    if start is not None:
+        return _peel(words[start:], around, read_file)
+    if engine is None:
+        raise _no_engine(words[at].text[:80])
+    around.notes += (f"{words[at].text} is taken to be {engine}: its flags follow",)
+    subcommand = at + 1 < len(words) and words[at + 1].text == "serve"
+    first = at + 2 if subcommand else at + 1
+    return [replace(_launch(words[first:], around, engine, Given(engine, (words[at],))), subcommand=engine == "vllm")]
 
 
 def _of_program(words: Sequence[Word], at: int, name: str, around: _Around) -> Launch | None:
@@ -449,6 +510,7 @@ def _launch(
         version=around.version,
         image=around.image,
         gpus=around.gpus,
+        files=around.files,
         notes=around.notes,
     )
 
@@ -466,7 +528,9 @@ def _engine_within(words: Sequence[Word], at: int) -> int | None:
         name = PurePosixPath(text).name
         if name == "vllm" and follows == "serve":
             return index
-        if name in programs.PROGRAMS and name not in ("transformers", "ollama", "sglang", "lmdeploy"):
+        if name in programs.PROGRAMS and name not in ("transformers", "ollama", "sglang", "lmdeploy") and (
+            follows.startswith("-") or name.startswith("trtllm")
+        ):
             return index
         if name in ("sglang", "lmdeploy", "ollama") and follows == "serve":
             return index

@@ -41,6 +41,7 @@ def plan_command(
     version: str | None = None,
     users: int | None = None,
     engine_args: Mapping[str, Any] | None = None,
+    spec: ModelSpec | None = None,
     **options: Any,
 ) -> Plan:
     """Return the plan of a command.
@@ -51,6 +52,7 @@ def plan_command(
         version: of the engine, where the command does not say.
         users: as `kvplan.estimate`.
         engine_args: what is asked for beside the command, by the engine's own names.
+        spec: the model, where it was read already; None: by the name that the command or an option gives.
         options: the other arguments of `kvplan.estimate`, None where not given; they fill what the command leaves open.
 
     Raises:
@@ -64,7 +66,7 @@ def plan_command(
         raise SettingError(
             "The command names no model.", hint="Add it to the command, or name it with --model before --."
         )
-    spec = _model(command, model)
+    spec = _model(command, model if spec is None else spec)
     if command.format_of is not None:
         values["quantization"] = command.format_of(spec)
     context = values.pop("context", None)

@@ -73,6 +73,7 @@ TITLES = {"vllm": "vLLM", "sglang": "SGLang", "tgi": "TGI", "tensorrt-llm": "Ten
 _TELLING = {
     "--max-model-len": "vllm", "--gpu-memory-utilization": "vllm", "--max-num-seqs": "vllm", "--mem-fraction-static": "sglang",
     "--max-total-tokens": "tgi", "--n-gpu-layers": "llama.cpp", "--ctx-size": "llama.cpp", "--cache-max-entry-count": "lmdeploy",
+    "-ngl": "llama.cpp", "-ctk": "llama.cpp",
 }  # fmt: skip
 
 
@@ -107,7 +108,7 @@ PASSED = frozenset(
 )
 # Programs that name engines and start none of them.
 STARTS_NOTHING = frozenset(
-    "pkill pgrep kill killall grep egrep rg which type ps curl wget pip pip3 apt apt-get yum dnf brew git cat tee sed awk ls rm cp mv"
+    "cmake make ninja cargo go systemctl journalctl service docker-compose pkill pgrep kill killall grep egrep rg which type ps curl wget pip pip3 apt apt-get yum dnf brew git cat tee sed awk ls rm cp mv"
     " chmod chown ln find tar head tail touch test [ [[ npm hf huggingface-cli huggingface_hub lsof fuser nvidia-smi jq open read".split()
 )
 # Programs that hand one of their words to a shell.

@@ -7,6 +7,7 @@ variable that they set differently is open from there on.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 
 from kvplan.launch.text import MASK, Text, join
 from kvplan.launch.variables import Variables, text_of
@@ -51,7 +52,10 @@ class _Block:
     keyword: str
     taken: bool | None = None
     was_taken: bool | None = False
-    before: dict[str, Given] = field(default_factory=dict)
+    # Of `case`: the word, None where it is not known; whether a pattern comes next, and those seen of it.
+    word: str | None = None
+    awaits: bool = False
+    patterns: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -165,17 +169,16 @@ class Script:
 
     def _without_keywords(self, simple: _Simple) -> list[Word] | None:
         """Open and close blocks; return the command behind the keywords, None where nothing of it is a command."""
-        words = simple.words
+        words = self._without_patterns(simple.words, simple.ends)
         while words and not words[0].pieces:
             text = words[0].text
-            if self.blocks and self.blocks[-1].keyword == "case" and text not in ("esac",) and simple.ends == ")":
-                return None  # a pattern
             if text in _OPENS:
-                self.blocks.append(_Block(text, before=dict(self.variables.values)))
+                self.blocks.append(_Block(text))
                 if text in ("for", "select"):
                     self._loop(words)
                     return None
                 if text == "case":
+                    self._case(words)
                     return None
                 if text == "if":
                     self._condition(words[1:], simple)
@@ -200,6 +203,36 @@ class Script:
                 break
             words = words[1:]
         return words or None
+
+    def _case(self, words: list[Word]) -> None:
+        """Open `case WORD in`; a pattern on the same line follows as a command of its own."""
+        block = self.blocks[-1]
+        block.taken, block.awaits = False, True
+        if len(words) > 1:
+            texts = self._tested(words[1])
+            value = texts[0] if len(texts) == 1 else None
+            block.word = None if value is None or _UNSETTLED.search(value) else value
+        names = [word.text for word in words]
+        if "in" in names[2:]:
+            block.patterns += names[names.index("in", 2) + 1 :]
+
+    def _without_patterns(self, words: list[Word], ends: str) -> list[Word]:
+        """Return the words of a command that are no patterns of a `case`; a branch whose pattern is not met is left."""
+        if not self.blocks or self.blocks[-1].keyword != "case":
+            return words
+        block = self.blocks[-1]
+        if not block.awaits:
+            block.awaits = ends in (";;", ";&", ";;&")
+            return words
+        if words and words[0].text == "esac" and not words[0].pieces:
+            return words
+        block.patterns += [word.text for word in words]
+        if ends == ")":
+            met = _met(block.word, block.patterns)
+            block.was_taken = _either(block.was_taken, block.taken)
+            block.taken = False if block.was_taken else met
+            block.awaits, block.patterns = False, []
+        return []
 
     def _condition(self, words: list[Word], simple: _Simple) -> None:
         """Note what the condition of an `if` comes to, as far as the text tells."""
@@ -299,6 +332,12 @@ class Script:
             variables.values[name] = Given(whole.value, (Word(whole.value, place=whole),))
             return
         settled = not _UNSETTLED.search(value.value)
+        if not settled and ("$(" in value.value or "`" in value.value):
+            # What a command prints is not known; its variable stands for it.
+            if not conditional or before is None:
+                variables.values.pop(name, None)
+                variables.open.add(name)
+            return
         if conditional and before is not None and (not settled or before.value == value.value):
             return
         if conditional and before is not None and before.value != value.value:
@@ -336,6 +375,18 @@ class Script:
 def _prefixed(name: str, word: Word, value: Text) -> Text:
     head = word.place.cut(0, len(name) + 1) if word.place is not None else Text(f"{name}=")
     return join([head, value])
+
+
+def _met(word: str | None, patterns: list[str]) -> bool | None:
+    """Return whether a word matches one of a shell's patterns; None where the word is not known, or a pattern is odd."""
+    if word is None:
+        return True if patterns == ["*"] else None
+    for pattern in patterns:
+        if len(pattern) > 200 or _UNSETTLED.search(pattern):
+            return None
+        if fnmatchcase(word, pattern):
+            return True
+    return False
 
 
 def _either(first: bool | None, second: bool | None) -> bool | None:

@@ -10,6 +10,7 @@ from kvplan.launch.words import MOST_CHARACTERS, Given, Piece, Word, too_long
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SIMPLE = re.compile(r"\$([A-Za-z_]\w*|[0-9@*#?$!-])", re.ASCII)
 _BRACED = re.compile(r"(#?)([A-Za-z_]\w*|[0-9@*]+)(\[[^\]]*\])?(.*)", re.ASCII | re.DOTALL)
+_ITEMS = re.compile(r"\$(?:[@*]|\{(?:[@*]|\w+\[[@*]\])[^}]*\})", re.ASCII)
 _ARITHMETIC = re.compile(r"[\d\s+*/%()-]+", re.ASCII)
 _DEEPEST = 8
 
@@ -50,7 +51,8 @@ class Variables:
         done: list[list[Text | str]] = [[]]
         started = False
         for piece in pieces:
-            started = started or bool(piece.quote)
+            # `"${ARRAY[@]}"` of an array without items is no word at all; `""` is one.
+            started = started or (bool(piece.quote) and not _ITEMS.fullmatch(piece.text))
             whole: Text | str = piece.text if piece.place is None else piece.place
             if piece.quote == "'" or "$" not in piece.text and "`" not in piece.text:
                 done[-1].append(whole)
@@ -161,7 +163,7 @@ class Variables:
             return self.value(_unquoted(default), depth + 1) if empty else known
         if operator[0] in (":-", "-", ":=", "="):
             return None
-        if operator[0] in (":?", "?"):
+        if operator[0] in (":?", "?") or isinstance(known, list):
             return known
         return (Text("") if name not in self.open else None) if known is None else self.value(_unquoted(default), depth + 1)
 

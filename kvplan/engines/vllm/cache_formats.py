@@ -94,6 +94,7 @@ def check(settings: Settings, caches: Collection[LayerCache], model: ModelSpec, 
         raise SettingError(
             f"vLLM {'.'.join(map(str, device.version))} refuses the KV-cache dtype {settings.kv_dtype.name} here: {reason}.",
             hint="Use --kv-dtype fp8 or auto.",
+            about="kv_cache_dtype",
         )
 
 

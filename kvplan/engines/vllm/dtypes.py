@@ -36,6 +36,7 @@ def cache_dtype(asked: str, model: ModelSpec, plain: Dtype, gpu: GpuSpec | None,
             raise SettingError(
                 f"vLLM refuses the KV-cache dtype {asked}: {model.model_type} is cached in fp8 only.",
                 hint="Use --kv-dtype fp8 or auto.",
+                about="kv_cache_dtype",
             )
         return find_dtype("fp8_ds_mla")
     if dtype != plain:

@@ -56,24 +56,30 @@ def check(args: Mapping[str, Setting], *, given: Mapping[str, Any], model: Model
     """
     fraction = args["gpu_memory_utilization"].value
     if not 0 < fraction <= 1:
-        raise SettingError(f"gpu_memory_utilization is {fraction:g}; more than 0 and at most 1 was expected.")
+        raise SettingError(
+            f"gpu_memory_utilization is {fraction:g}; more than 0 and at most 1 was expected.",
+            about="gpu_memory_utilization",
+        )
     for name in _COUNTS:
         value = args[name].value
         if value is not None and not 1 <= value <= 10**9:
-            raise SettingError(f"{name} is {show(value)}; a whole number from 1 to 1,000,000,000 was expected.")
+            raise SettingError(f"{name} is {show(value)}; a whole number from 1 to 1,000,000,000 was expected.", about=name)
     for name in _AT_LEAST_ZERO:
         value = args[name].value
         if value is not None and not 0 <= value <= 10**9:
             raise SettingError(f"{name} is {show(value)}; 0 to 1,000,000,000 was expected.")
     tokens, seqs = given.get("max_num_batched_tokens"), given.get("max_num_seqs")
     if tokens and seqs and tokens < seqs:
-        raise SettingError(f"vLLM refuses max_num_batched_tokens {tokens} below max_num_seqs {seqs}.")
+        raise SettingError(
+            f"vLLM refuses max_num_batched_tokens {tokens} below max_num_seqs {seqs}.", about="max_num_batched_tokens"
+        )
     for count in attention_heads(model):
         if count % parallel.tensor:
             raise SettingError(
                 f"vLLM refuses tensor parallel {parallel.tensor}: Total number of attention heads ({count}) must be "
                 f"divisible by tensor parallel size ({parallel.tensor}).",
                 hint="Choose a tensor-parallel size that divides the heads.",
+                about="tensor_parallel",
             )
 
 
@@ -130,6 +136,7 @@ def known_kv_dtype(name: str) -> Dtype:
         raise SettingError(
             f"vLLM has the KV-cache dtype {name} since {since}; kvplan does not model its layout.",
             hint=f"Modelled: auto, {', '.join(_KV_DTYPES)}.",
+            about="kv_cache_dtype",
         )
     return find_dtype(name)
 
@@ -143,13 +150,18 @@ def check_kv_dtype(dtype: Dtype, version: Version) -> None:
     """
     if dtype.name not in _KV_DTYPES:
         has = [name for name, key in _KV_DTYPES.items() if key is None or applies(key, version)]
-        raise SettingError(f"vLLM has no KV-cache dtype {dtype.name!r}.", hint=f"It has: auto, {', '.join(has)}.")
+        raise SettingError(
+            f"vLLM has no KV-cache dtype {dtype.name!r}.",
+            hint=f"It has: auto, {', '.join(has)}.",
+            about="kv_cache_dtype",
+        )
     key = _KV_DTYPES[dtype.name]
     if key is not None and not applies(key, version):
         release = ".".join(map(str, since(key)))
         raise SettingError(
             f"vLLM has no KV-cache dtype {dtype.name!r} before {release}.",
             hint=f"Plan with vllm@{release} or newer, or with --kv-dtype fp8 or auto.",
+            about="kv_cache_dtype",
         )
 
 
@@ -197,4 +209,5 @@ def check_kv_heads(cache: LayerCache, tensor: int) -> None:
     raise SettingError(
         f"vLLM refuses tensor parallel {tensor}: the model's {heads} KV heads are neither divisible by it nor divide it.",
         hint="Choose a tensor-parallel size that divides the heads.",
+        about="tensor_parallel",
     )

@@ -9,6 +9,7 @@ from typing import Any
 from kvplan.engines.vllm.command.table import BARE, FlagTable, padded
 from kvplan.errors import SettingError
 from kvplan.launch.command import shown
+from kvplan.launch.text import Text
 from kvplan.launch.words import MOST_CHARACTERS, Given, Word
 
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")
@@ -29,6 +30,7 @@ class Arguments:
         model: the word that stands for itself; None where there is none.
         left_out: flags that this release does not have, with their values.
         warnings: what vLLM itself would not accept, or would not do as it looks.
+        refused: where the reading goes on behind flags that cannot be meant: why, and their words.
 
     """
 
@@ -36,6 +38,13 @@ class Arguments:
     left_out: list[Given] = field(default_factory=list)
     model: Given | None = None
     warnings: list[str] = field(default_factory=list)
+    refused: list[tuple[SettingError, tuple[Word, ...]]] | None = None
+
+    def refuse(self, error: SettingError, words: tuple[Word, ...]) -> None:
+        """Keep an error for later where the reading goes on; else raise it."""
+        if self.refused is None:
+            raise error
+        self.refused.append((error, words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +55,27 @@ class _Token:
     words: tuple[Word, ...]
 
 
-def read_arguments(words: Sequence[Word], table: FlagTable, read_file: Callable[[str], str]) -> Arguments:
+def read_arguments(
+    words: Sequence[Word], table: FlagTable, read_file: Callable[[str], str | Text], *, to_the_end: bool = False
+) -> Arguments:
     """Return what the words say.
 
     Args:
         words: those after `vllm serve`.
         table: the flags of the release.
         read_file: returns the text of the file after --config.
+        to_the_end: go on behind what cannot be meant, and keep it in `refused`.
 
     Raises:
         SettingError: a flag that no release has, an abbreviation of several, a value that is missing or not JSON.
 
     """
-    found = Arguments()
+    found = Arguments(refused=[] if to_the_end else None)
     tokens = [_Token(word.text, (word,)) for word in words]
-    tokens = _with_file(tokens, table, read_file, found)
+    try:
+        tokens = _with_file(tokens, table, read_file, found)
+    except SettingError as error:
+        found.refuse(error, next((token.words for token in tokens if token.text.startswith("--config")), ()))
     tokens = list(_normalised(tokens, table))
     plain, nested = _without_dots(tokens, table, found)
     _parse([*plain, *nested], table, found)
@@ -68,7 +83,7 @@ def read_arguments(words: Sequence[Word], table: FlagTable, read_file: Callable[
 
 
 def _with_file(
-    tokens: list[_Token], table: FlagTable, read_file: Callable[[str], str], found: Arguments
+    tokens: list[_Token], table: FlagTable, read_file: Callable[[str], str | Text], found: Arguments
 ) -> list[_Token]:
     """Put the settings of a --config file where vLLM puts them: before the other flags, which therefore win."""
     if any(token.text.startswith("--config=") for token in tokens):
@@ -88,7 +103,8 @@ def _with_file(
     return [*rest[:first], *inserted, *rest[first:]]
 
 
-def _file_tokens(name: str, text: str, table: FlagTable, found: Arguments) -> Iterator[_Token]:
+def _file_tokens(name: str, given: str | Text, table: FlagTable, found: Arguments) -> Iterator[_Token]:
+    text = given if isinstance(given, str) else given.value
     if not name.endswith((".yaml", ".yml")):
         raise SettingError(f"vLLM reads .yaml and .yml files only, not {name!r}.")
     if len(text) > MOST_CHARACTERS:
@@ -112,8 +128,14 @@ def _file_tokens(name: str, text: str, table: FlagTable, found: Arguments) -> It
         )
     if not isinstance(content, dict):
         raise SettingError(f"{name} holds no mapping of flags to values.", hint="For example: tensor-parallel-size: 2")
+    places = {} if isinstance(given, str) else _places(given)
     for key, value in content.items():
-        words = (Word(f"{key}: {_shown(value)}", origin=name),)
+        shown_value = _shown(value)
+        where = places.get(str(key))
+        own = None if where is None or where.value != shown_value else where
+        words = (Word(f"{key}: {shown_value}", origin=name, place=None if own is not None else where),)
+        if own is not None:
+            words = (*words, Word(shown_value, origin=name, place=own))
         flag = _Token(f"--{key}", words)
         if isinstance(value, bool):
             if value:
@@ -128,7 +150,19 @@ def _file_tokens(name: str, text: str, table: FlagTable, found: Arguments) -> It
                 yield from (_Token(_shown(item), ()) for item in value)
         else:
             yield flag
-            yield _Token(_shown(value), ())
+            yield _Token(shown_value, ())
+
+
+def _places(text: Text) -> dict[str, Text]:
+    """Return where the values of a configuration file stand that a deployment file holds."""
+    from kvplan.deploy.tree import documents  # noqa: PLC0415  only for files inside deployment files
+
+    return {
+        key.value: value.text
+        for document in documents(text)[:1]
+        for key, value in document.root.entries()
+        if value.kind == "scalar"
+    }
 
 
 def _is_short(content: Any) -> bool:
@@ -197,7 +231,8 @@ def _without_dots(tokens: Sequence[_Token], table: FlagTable, found: Arguments) 
         words = list(token.words)
         if not equals:
             if index + 1 >= len(tokens):
-                raise SettingError(f"{shown(name)} has no value.", hint="Give it one, or leave it out.")
+                found.refuse(SettingError(f"{shown(name)} has no value.", hint="Give it one, or leave it out."), token.words)
+                continue
             value = tokens[index + 1].text
             words += tokens[index + 1].words
             skip = True
@@ -274,30 +309,45 @@ def _parse(tokens: Sequence[_Token], table: FlagTable, found: Arguments) -> None
         if token.text == "--" and not only_words:
             only_words = True
             continue
-        if only_words or not _is_flag(token.text, table):
-            _take_model(token, table, found)
-            continue
-        name, kind, negative, explicit, known = _flag(token, table, found)
-        values: list[_Token] = []
-        if explicit is not None:
-            if kind in BARE:
-                raise SettingError(
-                    f"{name} takes no value, but {shown(explicit)!r} was given.", hint=f"Write {name} alone."
-                )
-            values = [_Token(explicit, ())]
-        elif kind not in BARE:
-            most = {"many": len(tokens), "maybe": 1}.get(kind, 1)
-            while at < len(tokens) and len(values) < most and _is_value(tokens[at].text, table):
-                values.append(tokens[at])
-                at += 1
-            if not values and kind != "maybe":
-                follows = f" before {shown(tokens[at].text)!r}" if at < len(tokens) else ""
-                raise SettingError(f"{shown(token.text)} has no value{follows}.", hint="Give it one, or leave it out.")
-        words = (*token.words, *(word for value in values for word in value.words))
+        try:
+            if only_words or not _is_flag(token.text, table):
+                _take_model(token, table, found)
+            else:
+                at = _parse_flag(tokens, at, table, found)
+        except SettingError as error:
+            found.refuse(error, token.words)
+            if token.text.startswith("-") and "=" not in token.text and at < len(tokens) and _is_value(tokens[at].text, table):
+                at += 1  # most likely the value of the flag
+
+
+def _parse_flag(tokens: Sequence[_Token], at: int, table: FlagTable, found: Arguments) -> int:
+    """Read the flag before `at` with its values; return where the next one stands."""
+    token = tokens[at - 1]
+    name, kind, negative, explicit, known = _flag(token, table, found)
+    values: list[_Token] = []
+    if explicit is not None:
+        if kind in BARE:
+            raise SettingError(
+                f"{name} takes no value, but {shown(explicit)!r} was given.", hint=f"Write {name} alone."
+            )
+        values = [_Token(explicit, ())]
+    elif kind not in BARE:
+        most = {"many": len(tokens), "maybe": 1}.get(kind, 1)
+        while at < len(tokens) and len(values) < most and _is_value(tokens[at].text, table):
+            values.append(tokens[at])
+            at += 1
+        if not values and kind != "maybe":
+            follows = f" before {shown(tokens[at].text)!r}" if at < len(tokens) else ""
+            raise SettingError(f"{shown(token.text)} has no value{follows}.", hint="Give it one, or leave it out.")
+    words = (*token.words, *(word for value in values for word in value.words))
+    try:
         if not known:
             found.left_out.append(Given(None, words))
         else:
             _take(found, table, name, kind, [value.text for value in values], words, negative=negative)
+    except SettingError as error:
+        found.refuse(error, words)
+    return at
 
 
 def _is_flag(text: str, table: FlagTable) -> bool:

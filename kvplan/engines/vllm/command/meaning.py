@@ -17,6 +17,7 @@ from kvplan.engines.vllm.command.table import FlagTable, padded
 from kvplan.errors import SettingError
 from kvplan.launch.command import Command, shown
 from kvplan.launch.peel import Launch
+from kvplan.launch.text import Text
 from kvplan.launch.words import Given
 
 # Flags that are arguments of `kvplan.estimate`.
@@ -62,7 +63,7 @@ _YARN_IN_POSITIONS = padded("0.30.0")
 _MODEL_FLAG = padded("0.11.1")
 
 
-def read_vllm(launch: Launch, text: str, *, version: str | None, read_file: Callable[[str], str]) -> Command:
+def read_vllm(launch: Launch, text: str, *, version: str | None, read_file: Callable[[str], str | Text]) -> Command:
     """Return what a launch of vLLM asks for.
 
     Args:

@@ -43,6 +43,7 @@ def asked_format(given: Given, model: ModelSpec) -> str | None:
         raise SettingError(
             f"vLLM refuses {given}: {model.id} is published as {published}.",
             hint="Leave --quantization out: it reads it itself.",
+            about="quantization",
         )
     if model.published_as is not None:
         return None  # named by a repository whose section is not known here
@@ -52,6 +53,7 @@ def asked_format(given: Given, model: ModelSpec) -> str | None:
         raise SettingError(
             f"vLLM refuses {given}: {model.id} is published without quantisation.",
             hint=f"Name a repository that is quantised so, or one of {', '.join(sorted(_ONLINE))}.",
+            about="quantization",
         )
     raise SettingError(
         f"{given}: what {word[:40]!r} stores is not known to kvplan.", hint=f"Known: {', '.join(sorted(_NAMES))}."

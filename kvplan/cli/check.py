@@ -1,0 +1,157 @@
+"""`kvplan check`: the gate over deployment files."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kvplan.cli import options, output
+from kvplan.errors import SettingError
+
+if TYPE_CHECKING:
+    from kvplan import checking
+    from kvplan.rules.finding import Checked
+
+EXAMPLES = """Examples:\n
+  kvplan check                                   every file that git tracks here\n
+  kvplan check k8s/ --gpu l4 --fail-on unknown   a strict gate\n
+  helm template . | kvplan check - --gpu h100    a rendered chart\n
+  kvplan check deploy.yaml --fix                 write the smallest change that fits\n
+  kvplan check --against main --max-loss 10      what a change does to capacity\n
+\n
+Exit code: 0 nothing to fail on, 1 findings, 2 the input or the usage is wrong, 3 kvplan failed."""
+_LARGEST_INPUT = 50_000_000
+
+
+def check(
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="Files and folders; `-` reads a stream. None: the current folder.", metavar="PATHS")
+    ] = None,
+    gpu: options.GpuOption = None,
+    engine: Annotated[str | None, typer.Option("--engine", "-e", help="The engine's version where a file names none: vllm@0.11.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="The model of every engine, whatever the files call it.")] = None,
+    model_map: Annotated[
+        list[str] | None, typer.Option("--model-map", help="What a name or path in files stands for: /models/x=org/name.")
+    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A variable's value: NAME=VALUE.")] = None,
+    env_file: Annotated[list[str] | None, typer.Option("--env-file", help="A file of variables.")] = None,
+    context: options.ContextOption = None,
+    users: options.UsersOption = None,
+    config: Annotated[str | None, typer.Option("--config", help="Settings; default: kvplan.toml or [tool.kvplan] above.")] = None,
+    format_: Annotated[
+        str, typer.Option("--format", "-f", help="full, concise, json, sarif, junit, github, gitlab or markdown.")
+    ] = "full",
+    as_json: options.JsonOption = False,
+    output_: Annotated[list[str] | None, typer.Option("--output", "-o", help="Another format into a file: sarif=kvplan.sarif.")] = None,
+    fail_on: Annotated[
+        list[str] | None, typer.Option("--fail-on", help="misfit (default), risk, unknown or never; repeatable.")
+    ] = None,
+    select: Annotated[list[str] | None, typer.Option("--select", help="Only these rules: KVP1,KVP201.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", help="Not these rules.")] = None,
+    baseline: Annotated[str | None, typer.Option("--baseline", help="Findings that were there before do not count.")] = None,
+    write_baseline: Annotated[str | None, typer.Option("--write-baseline", help="Write what is found as a baseline.")] = None,
+    against: Annotated[str | None, typer.Option("--against", help="Compare capacity with a git revision.")] = None,
+    max_loss: Annotated[
+        float | None, typer.Option("--max-loss", min=0, max=100, help="With --against: fail on a loss of more percent.")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Write the smallest changes that fit into the files.")] = False,
+    online: Annotated[bool, typer.Option("--online", help="Ask the hub for models that the catalogue does not have.")] = False,
+    all_files: Annotated[bool, typer.Option("--all-files", help="In folders, files that git does not track, too.")] = False,
+    stdin_filename: Annotated[str, typer.Option("--stdin-filename", help="What to call the stream in messages.")] = "-",
+) -> None:
+    """Say of every engine in deployment files whether it fits, on the line that decides."""
+    if not online:
+        # The hub's client takes this for "what is cached, and nothing else".
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from kvplan import checking  # noqa: PLC0415  no part of other commands' start
+    from kvplan.report.check import formats  # noqa: PLC0415
+    from kvplan.rules.catalogue import rules  # noqa: PLC0415
+
+    if as_json:
+        format_ = "json"
+    written = [_pair(text, "--output", "FORMAT=FILE") for text in output_ or ()]
+    for name in (format_, *(name for name, _ in written)):
+        if name not in formats():
+            raise SettingError(f"There is no format {name[:40]!r}.", hint=f"There are {', '.join(sorted(formats()))}.")
+    if max_loss is not None and against is None:
+        raise SettingError("--max-loss needs --against.", hint="For example: --against main --max-loss 10.")
+    asked = checking.options(
+        gpu=gpu,
+        engine=engine,
+        model=model,
+        models=dict(_pair(text, "--model-map", "NAME=MODEL") for text in model_map or ()),
+        variables=dict(_pair(text, "--set", "NAME=VALUE") for text in set_ or ()),
+        env_files=env_file or (),
+        context=options.tokens(context),
+        users=users,
+        config=config,
+        fail_on=fail_on or (),
+        select=select or (),
+        ignore=ignore or (),
+        baseline=baseline,
+        all_files=all_files,
+    )
+    checked = _run(paths or ["."], asked, stdin_filename, fix=fix, against=against, max_loss=max_loss)
+    if write_baseline is not None:
+        from kvplan.rules.suppress import write_baseline as baseline_of  # noqa: PLC0415
+
+        _write(write_baseline, baseline_of(checked.findings))
+        output.warn(f"{len(checked.open)} findings are in {write_baseline} now; --baseline {write_baseline} leaves them out.")
+        return
+    for name, path in written:
+        _write(path, formats()[name](checked, rules=rules()))
+    terminal = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    width = os.get_terminal_size().columns if sys.stdout.isatty() else 100
+    sys.stdout.write(formats()[format_](checked, rules=rules(), colour=terminal, width=width))
+    sys.stdout.flush()
+    if checked.exit_code:
+        raise typer.Exit(checked.exit_code)
+
+
+def _run(
+    paths: list[str], asked: "checking.Options", stdin_filename: str, *, fix: bool, against: str | None, max_loss: float | None
+) -> "Checked":
+    from kvplan import checking  # noqa: PLC0415
+
+    if "-" in paths:
+        if len(paths) > 1:
+            raise SettingError("`-` stands for the whole input; other paths beside it were given.", hint="Keep one of the two.")
+        if fix or against:
+            raise SettingError("--fix and --against need files; the input is a stream.")
+        content = sys.stdin.buffer.read(_LARGEST_INPUT + 1)
+        if len(content) > _LARGEST_INPUT:
+            raise SettingError("The input is larger than 50 MB.")
+        from kvplan.deploy.files import decoded  # noqa: PLC0415
+
+        text, why = decoded(content)
+        if text is None:
+            raise SettingError(f"The input cannot be read: {why}.")
+        return checking.check_text(text, stdin_filename, asked)
+    checked = checking.check_paths(paths, asked)
+    if fix:
+        from kvplan.fixing import write_fixes  # noqa: PLC0415  only with --fix
+
+        done, files = write_fixes(checked)
+        output.warn(f"{done} finding{'s' if done != 1 else ''} fixed in {files} file{'s' if files != 1 else ''}." if done else "Nothing here can be fixed by an edit.")
+        checked = checking.check_paths(paths, asked)
+    if against is not None:
+        from kvplan.against import compare  # noqa: PLC0415  only with --against
+
+        compare(checked, against, asked, max_loss=max_loss)
+    return checked
+
+
+def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise SettingError(f"{option} {text[:60]!r} is not of the form {form}.")
+    return name, value
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise SettingError(f"{path} cannot be written: {error.strerror}.") from error

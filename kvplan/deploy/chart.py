@@ -1,0 +1,128 @@
+"""Where charts of any make keep things: the model, the container, the GPUs and the settings of an engine.
+
+Values are looked for in scopes, the nearest first: one model of several, the engine's values, the top of the file.
+"""
+
+import re
+from collections.abc import Iterator
+
+from kvplan.deploy.overlay import joined_lists, mapping_of
+from kvplan.deploy.pods import count_of, gpu_types
+from kvplan.deploy.tree import NOTHING, Node
+from kvplan.deploy.uris import model_at
+from kvplan.deploy.workload import given
+from kvplan.launch.words import Given
+
+# Keys that name the model, the surer first; in a map `model`, shorter ones do.
+_MODEL = (
+    "modelId", "modelID", "model_id", "hfModelId", "hfModelID", "huggingfaceId", "huggingFaceId", "hf_model_id", "hfModel",
+    "hf_model", "modelReference", "modelRepo", "model_repo", "repoId", "repo_id", "modelURI", "modelUri", "model_uri",
+    "modelURL", "modelUrl", "modelPath", "model_path", "modelSource", "modelName", "model_name", "MODEL_ID", "MODEL_NAME",
+)  # fmt: skip
+_IN_MODEL = (
+    "id", "hf", "hfId", "huggingface", "repo", "repoId", "repository", "source", "uri", "url", "path", "localPath", "name",
+)  # fmt: skip
+# Maps beside or in an engine's values that hold its settings.
+_MAPS = (
+    "vllm", "vllmConfig", "sglang", "tgi", "trtllm", "tensorrtllm", "lmdeploy", "ollama", "llamacpp", "llamaCpp", "config",
+    "configuration", "engine", "engineConfig", "server", "runtime", "params",
+    "parameters", "modelParameters", "modelConfig", "settings", "serve", "serving", "inference", "modelServer", "model",
+    "options", "flags", "deployment", "deploy", "workload", "job",
+)  # fmt: skip
+_COUNTS = (
+    "gpus", "gpuCount", "gpu_count", "numGpus", "num_gpus", "numGPUs", "nGpus", "gpuRequestCount", "requestGPU", "gpusPerPod",
+    "gpusPerNode", "gpuLimit", "gpuRequest",
+)  # fmt: skip
+_TYPES = ("gpuType", "gpu_type", "gpuModel", "gpuProduct", "acceleratorType", "gpuModels", "gpuName")
+_HUB = re.compile(r"(?:hf://)?[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+# Vendors, which charts also write under `type`.
+_VENDORS = re.compile(r"nvidia|amd|intel|gpu|cpu|tpu|nvidia\.com/.*|amd\.com/.*|cuda|rocm", re.IGNORECASE)
+
+
+def below(scopes: tuple[Node, ...]) -> Iterator[Node]:
+    """Yield scopes and the maps of settings in them, one or two deep, each once."""
+    seen: set[int] = set()
+    for scope in scopes:
+        first = [scope.get(key) for key in _MAPS]
+        for node in (scope, *first, *(each.get(key) for each in first if each.kind == "map" for key in _MAPS)):
+            if node.kind == "map" and id(node) not in seen:
+                seen.add(id(node))
+                yield node
+
+
+def value_in(scopes: tuple[Node, ...], keys: tuple[str, ...]) -> Node:
+    """Return the first scalar under one of several keys that says something."""
+    for scope in below(scopes):
+        for key in keys:
+            if scope.get(key).string:
+                return scope.get(key)
+    return NOTHING
+
+
+def model_of(scopes: tuple[Node, ...]) -> Given | None:
+    """Return the model: the first that looks like one of the Hub's or a path, else the first that is named."""
+    named: list[Node] = []
+    for scope in below(scopes):
+        named += [scope.get(key) for key in _MODEL if scope.get(key).string]
+        model = scope.get("model")
+        if model.string:
+            named.append(model)
+        named += [model.get(key) for key in (*_MODEL, *_IN_MODEL) if model.get(key).string]
+    # A name of the Hub says what the model is, wherever a copy of it lies.
+    surest = [each for each in named if _HUB.fullmatch(each.value.strip())]
+    paths = [each for each in named if "/" in each.value and not each.value.startswith(("http://", "https://"))]
+    return model_at([*surest, *paths, *named][0]) if named else None
+
+
+def container_of(scopes: tuple[Node, ...]) -> Node:
+    """Return the values as a container: its resources, and variables however the chart calls them."""
+    nodes = list(below(scopes))
+    resources = next((node.get("resources") for node in nodes if _asks(node.get("resources"))), NOTHING)
+    if resources.get("gpu").kind == "map":
+        resources = resources.get("gpu")
+    names = ("env", "extraEnv", "extraEnvVars", "envVars", "environment", "envs")
+    variables = [node.get(name) for node in nodes for name in names]
+    lists = joined_lists(*(each for each in variables if each.kind == "list"))
+    maps = next((each for each in variables if each.kind == "map" and each.pairs), NOTHING)
+    mounts = joined_lists(*(node.first("volumeMounts", "extraVolumeMounts") for node in nodes))
+    return mapping_of(scopes[0], resources=resources, env=lists or maps, volumeMounts=mounts)
+
+
+def pod_of(scopes: tuple[Node, ...]) -> Node:
+    """Return the values as a pod: what may be mounted."""
+    volumes = joined_lists(*(node.first("volumes", "extraVolumes") for node in below(scopes)))
+    return mapping_of(scopes[0], volumes=volumes)
+
+
+def _asks(resources: Node) -> bool:
+    """Whether resources name any limit or request."""
+    inner = resources.get("gpu") if resources.get("gpu").kind == "map" else resources
+    return any(inner.get(part).pairs for part in ("limits", "requests"))
+
+
+def count_in(scopes: tuple[Node, ...]) -> Given | None:
+    """Return the GPUs that a key counts, where the resources do not."""
+    node = value_in(scopes, _COUNTS)
+    for scope in below(scopes):
+        gpu = scope.first("gpu", "gpus", "accelerator")
+        node = node or (gpu if gpu.number is not None else gpu.first("count", "number", "gpus", "limit"))
+        node = node or scope.get("resources").first("gpu", "gpus")
+    return count_of(node) if node.number is not None else None
+
+
+def gpu_types_in(scopes: tuple[Node, ...]) -> tuple[Given, ...]:
+    """Return the GPUs that the placement or a key allows."""
+    for scope in below(scopes):
+        if found := gpu_types(scope):
+            return found
+    for scope in below(scopes):
+        keys = [scope.get(key) for key in _TYPES] + [
+            scope.first("gpu", "accelerator").first("type", "model", "product", "name")
+        ]
+        for node in keys:
+            found = tuple(
+                one for each in node.each() if (one := given(each)) and not _VENDORS.fullmatch(str(one.value))
+            )
+            if found:
+                return found
+    return ()

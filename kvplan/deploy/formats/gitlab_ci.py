@@ -1,0 +1,88 @@
+"""GitLab's pipelines: the scripts of jobs."""
+
+from collections.abc import Iterator
+
+from kvplan.deploy.file import File
+from kvplan.deploy.tree import NOTHING, Node
+from kvplan.deploy.variables import listed
+from kvplan.deploy.workload import Workload
+from kvplan.launch.text import Text, join
+from kvplan.launch.words import Given, Word
+
+_DEEPEST = 8
+
+
+def read(file: File) -> Iterator[Workload]:
+    """Yield the jobs of a pipeline; those whose name starts with a dot are templates."""
+    if not file.name.endswith((".gitlab-ci.yml", ".gitlab-ci.yaml")):
+        return
+    for document in file.documents:
+        root = document.root
+        variables = _variables(root.get("variables"))
+        for key, job in root.entries():
+            if (
+                job.kind != "map"
+                or key.value.startswith(".")
+                or key.value in ("default", "variables", "workflow", "include")
+            ):
+                continue
+            layers = (*_layers(job, root, 0), root.get("default"), root)
+            script = _script(layers)
+            if script is None:
+                continue
+            environment = dict(variables)
+            for layer in reversed(layers[:-1]):
+                environment |= _variables(layer.get("variables"))
+            image = _first(layers, "image")
+            image = image.get("name") if image.kind == "map" else image
+            yield Workload(
+                format="gitlab-ci",
+                name=f"job {key.value}",
+                place=key.place,
+                image=Word(image.value, place=image.text) if image.string else None,
+                script=script,
+                environment=environment,
+                templated=document.templated,
+            )
+
+
+def _layers(job: Node, root: Node, depth: int) -> tuple[Node, ...]:
+    """Return a job and those that it extends, its own first; the last of several that are extended wins."""
+    found = [job]
+    for name in reversed(job.get("extends").each()):
+        base = root.get(name.string)
+        if base.kind == "map" and depth < _DEEPEST:
+            found += _layers(base, root, depth + 1)
+    return tuple(found)
+
+
+def _first(layers: tuple[Node, ...], key: str) -> Node:
+    return next((node for layer in layers if (node := layer.get(key))), NOTHING)
+
+
+def _variables(node: Node) -> dict[str, Given]:
+    found = listed(node)
+    for key, value in node.entries():
+        if value.kind == "map":
+            own = listed(value)
+            if "value" in own:
+                found[key.value] = own["value"]
+    return found
+
+
+def _script(layers: tuple[Node, ...]) -> Text | None:
+    """Return the lines of a job before and in its script; None where it has none."""
+    script = _first(layers[:-1], "script")
+    if not script:
+        return None
+    lines = [line for part in (_first(layers, "before_script"), script) for line in _lines(part, 0)]
+    return join(part for line in lines for part in (line, "\n"))
+
+
+def _lines(node: Node, depth: int) -> Iterator[Text]:
+    """Yield the lines of a script; lists of lists come from anchors."""
+    for each in node.each() if node.kind == "list" else [node]:
+        if each.kind == "scalar" and not each.is_null:
+            yield each.text
+        elif each.kind == "list" and depth < _DEEPEST:
+            yield from _lines(each, depth + 1)

@@ -1,0 +1,167 @@
+"""Values of charts that kvplan does not know: an engine's image or name beside arguments, settings and resources."""
+
+import re
+from collections.abc import Iterator
+
+from kvplan.deploy import chart
+from kvplan.deploy.file import File
+from kvplan.deploy.formats.engine_yaml import recognised, words_of
+from kvplan.deploy.helm import OTHER, Block, blocks, image_of, is_off
+from kvplan.deploy.keys import words_in
+from kvplan.deploy.pods import Stream, container_workload, count_of, quantity
+from kvplan.deploy.settings import settings_in
+from kvplan.deploy.tree import NOTHING, Node
+from kvplan.deploy.workload import Workload, given, word, words
+from kvplan.launch.words import Given, Word
+
+_ARGS = (
+    "args", "extraArgs", "extra_args", "vllmArgs", "vllmExtraArgs", "extraVllmArgs", "additionalArgs", "engineArgs",
+    "engine_args", "engineExtraArgs", "serverArgs", "serverExtraArgs", "extraCmdArgs", "runtimeArgs", "modelArgs",
+    "extraEngineArgs",
+)  # fmt: skip
+_SEVERAL_WORDS = re.compile(r"-{1,2}[A-Za-z][\w.-]*\s+\S")
+# Lists and maps of models that share the rest of the values.
+_SEVERAL = ("models", "modelSpecs", "deployments", "instances", "engines")
+
+
+def read(file: File) -> Iterator[Workload]:
+    """Yield what each set of values starts."""
+    found = blocks(file, OTHER)
+    for block in found:
+        # What stands at the top of the file is meant for the one engine in it.
+        top = (block.root,) if len(found) == 1 and block.node is not block.root else ()
+        parts = [(name, part) for key in _SEVERAL for name, part in _parts(block.node.get(key))]
+        for name, part in parts or [("", NOTHING)]:
+            if not is_off(part):
+                scopes = tuple(each for each in (part, block.node, *top) if each)
+                workload = _workload(block, name, scopes)
+                _put_configuration(workload, block, scopes, file)
+                if _starts_something(workload):
+                    yield workload
+
+
+def _parts(several: Node) -> Iterator[tuple[str, Node]]:
+    for key, value in several.entries():
+        if value.kind == "map" and chart.model_of((value,)) is not None:
+            yield key.value, value
+    for index, item in enumerate(several.items):
+        if item.kind == "map" and chart.model_of((item,)) is not None:
+            yield item.get("name").string or str(index), item
+
+
+def _workload(block: Block, part: str, scopes: tuple[Node, ...]) -> Workload:
+    own = scopes[0]
+    name = ".".join(each for each in (block.name, part) if each)
+    container = chart.container_of(scopes)
+    workload = container_workload(
+        container,
+        format="helm-values",
+        name=f"values {name}" if name else "values",
+        stream=Stream(),
+        pod=chart.pod_of(scopes),
+        types=chart.gpu_types_in(scopes),
+        templated=block.document.templated,
+    )
+    workload.name = f"values {name}" if name else "values"
+    workload.place = own.place
+    workload.image = next((image for scope in chart.below(scopes) if (image := image_of(scope)) is not None), None)
+    workload.model = chart.model_of(scopes)
+    workload.gpus.count = workload.gpus.count or chart.count_in(scopes)
+    workload.gpus.nodes = count_of(chart.value_in(scopes, ("nnodes", "numNodes", "nodes", "nodeCount")))
+    workload.replicas = given(chart.value_in(scopes, ("replicaCount", "replicas", "minReplicas")))
+    workload.shared_memory = workload.shared_memory or _shared_memory(scopes)
+    command, arguments = _command(scopes), _arguments(scopes, block.engine)
+    _say_what_runs(workload, block.engine, command, arguments)
+    workload.adds = tuple(_settings(block.engine, scopes))
+    if not _names_model(workload) and block.engine != "ollama":
+        workload.half = "the chart's template, which says what runs"
+    workload.notes = (
+        "read as values of a chart that kvplan does not know: keys called as the engine's flags are taken for these",
+    )
+    return workload
+
+
+def _names_model(workload: Workload) -> bool:
+    known = {"MODEL_ID", "HF_MODEL_ID", "MODEL_NAME", "MODEL", "MODEL_PATH", "LLM_MODEL_ID"} & set(workload.environment)
+    given_words = (*(workload.command or ()), *workload.args, *(workload.words or ()))
+    return bool(
+        known or workload.model is not None or workload.command or any("model" in each.text for each in given_words)
+    )
+
+
+def _starts_something(workload: Workload) -> bool:
+    """Whether anything but an image's name says that an engine runs: images of programs beside engines are named alike."""
+    return bool(_names_model(workload) or workload.words or workload.adds or workload.gpus.count is not None)
+
+
+def _put_configuration(workload: Workload, block: Block, scopes: tuple[Node, ...], file: File) -> None:
+    """Put in the engine's configuration file that the values name, if it lies beside them."""
+    name = chart.value_in(scopes, ("configFile",)).string
+    if not name:
+        return
+    beside = file.beside(name)
+    root = beside.documents[0].root if beside is not None and beside.documents else NOTHING
+    found = recognised(root)
+    if found is None or found.engine != block.engine:
+        workload.half = f"the engine's configuration in {name[:80]}"
+    elif workload.words is not None:
+        workload.words = (*words_of(root, found.engine), *workload.words)
+
+
+def _say_what_runs(workload: Workload, engine: str, command: tuple[Word, ...], arguments: tuple[Word, ...]) -> None:
+    """Put in the command as a container's, or as the engine's own words where there are only flags."""
+    if command or (arguments and not arguments[0].text.startswith("-") and workload.image is not None):
+        workload.command, workload.args, workload.words = command or None, arguments, None
+    else:
+        workload.command, workload.args, workload.words = None, (), arguments
+        workload.engine = engine
+
+
+def _command(scopes: tuple[Node, ...]) -> tuple[Word, ...]:
+    for scope in chart.below(scopes):
+        command = scope.get("command") or scope.get("image", "command") or scope.get("customCommand")
+        if command.kind == "list" and command.items:
+            return words(command.items)
+        if command.string:
+            return words_in(command.text)
+    return ()
+
+
+def _arguments(scopes: tuple[Node, ...], engine: str) -> tuple[Word, ...]:
+    """Return all arguments: those of lists and texts, one behind the other, and mappings as flags."""
+    found: list[Word] = []
+    seen: set[int] = set()
+    for scope in chart.below(scopes):
+        for key in _ARGS:
+            node = scope.get(key)
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if node.kind == "list":
+                for item in node.items:
+                    only = word(item)
+                    if only is not None:
+                        # `--max-model-len 4096` in one item: charts join their items for a shell.
+                        found += words_in(item.text) if _SEVERAL_WORDS.match(only.text) else [only]
+            elif node.string:
+                found += words_in(node.text)
+            elif node.kind == "map":
+                found += words_of(node, engine)
+    return tuple(found)
+
+
+def _settings(engine: str, scopes: tuple[Node, ...]) -> Iterator[tuple[Word, ...]]:
+    """Yield the keys that are the engine's flags; those of the part before those of the whole."""
+    seen: set[str] = set()
+    for scope in chart.below(scopes):
+        for flag, found in settings_in(scope, engine):
+            if flag not in seen:
+                seen.add(flag)
+                yield found
+
+
+def _shared_memory(scopes: tuple[Node, ...]) -> Given | None:
+    node = chart.value_in(scopes, ("shmSize", "shm_size", "sharedMemorySize", "dshmSize"))
+    node = node or next((each for scope in scopes if (each := scope.get("shm").first("size", "sizeLimit"))), NOTHING)
+    found, size = given(node), quantity(node.string)
+    return Given(size, found.words) if found is not None and size is not None else None

@@ -1,0 +1,220 @@
+"""Python files that start engines: Modal's functions, `subprocess`, and models of SageMaker."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from kvplan.deploy.accelerators import common, named, whole
+from kvplan.deploy.engine_variables import engine_of
+from kvplan.deploy.file import File
+from kvplan.deploy.installs import pinned
+from kvplan.deploy.mentions import names_model
+from kvplan.deploy.python_launches import Started, Walk
+from kvplan.deploy.python_values import Scope, Value, parsed
+from kvplan.deploy.variables import value_of
+from kvplan.deploy.workload import Gpus, Workload
+from kvplan.launch.text import MASK, Place, Text
+from kvplan.launch.words import Given, Word
+
+# Without these nothing in a file starts an engine; most files of Python hold none of them.
+_CALLS = re.compile(r"subprocess|Popen|os\.system|\.exec[lv]")
+_WORTH = re.compile(
+    r"(?:vllm|sglang|lmdeploy|ollama)[\"', ]+serve\b|vllm\.entrypoints|sglang\.launch_server|llama-server|llama_cpp\.server"
+    r"|text-generation-launcher|trtllm-serve|tensorrt_llm\.|dynamo\.(?:vllm|sglang|trtllm)|(?:docker|podman)[\"', ]+run\b"
+)
+_VARIABLES = re.compile(r"[\"'](?:HF_MODEL_ID|OPTION_MODEL_ID|SM_(?:VLLM|SGLANG)_\w+)[\"']")
+_STARTS = re.compile(
+    r"\bvllm serve\b|vllm\.entrypoints|sglang serve\b|sglang\.launch_server|llama-server|llama_cpp\.server"
+    r"|text-generation-launcher|trtllm-serve|tensorrt_llm\.|lmdeploy serve api_server|ollama serve|dynamo\.(?:vllm|sglang|trtllm)"
+    r"|\b(?:docker|podman) run\b.*(?:vllm|sglang|text-generation-inference|llama\.cpp|ollama|trtllm|lmdeploy)",
+    re.DOTALL,
+)
+_NO_STARTS = re.compile(r"(?:\S*/)?(?:pkill|pgrep|killall|kill|ramalama|which|pip\d?|apt(?:-get)?|grep|ps|git|curl)\b")
+_CONTAINER = re.compile(r"(?:docker|podman) run\b")
+_ASKS = re.compile(r"\s--(?:help|version)\b")
+_TESTS = re.compile(r"test_.*\.py|.*_test\.py|conftest\.py")
+_INSTANCE = re.compile(r"ml\.\w+\.\w+")
+_MODELS = ("HF_MODEL_ID", "OPTION_MODEL_ID", "SM_VLLM_MODEL", "SM_SGLANG_MODEL_PATH", "MODEL_ID")
+_LARGEST = 1_000_000
+
+
+def read(file: File) -> Iterator[Workload]:
+    """Yield the commands that a file starts and the variables of SageMaker's containers."""
+    text = file.source.text
+    if not file.name.endswith(".py") or _TESTS.fullmatch(file.name) or len(text) > _LARGEST:
+        return
+    if not (_CALLS.search(text) and _WORTH.search(text)) and not _VARIABLES.search(text):
+        return
+    tree = parsed(text)
+    if tree is None:
+        return
+    walk = Walk()
+    scope = Scope(file.source)
+    walk.module(scope, tree)
+    for each in walk.started:
+        if (workload := _started(file, each, walk, scope)) is not None:
+            yield workload
+    yield from _sagemaker(file, tree, walk)
+
+
+def _started(file: File, each: Started, walk: Walk, module: Scope) -> Workload | None:
+    words = tuple(_word(part) for part in each.words) if each.words is not None else ()
+    line = each.script.value if each.script is not None else " ".join(word.text for word in words)
+    if not _STARTS.search(line) or _NO_STARTS.match(line) or _ASKS.search(line):
+        return None
+    start, end = each.scope.span(each.node)
+    holder, decorator = _decorator(each.within)
+    if decorator is None and not names_model(line) and not _CONTAINER.match(line):
+        return None  # a function that starts what it is told is no deployment
+    function = next((node.name for node in reversed(each.within) if isinstance(node, _NAMED)), "")
+    gpus = Gpus()
+    image: Word | None = None
+    version: Given | None = None
+    notes = ["words that the file adds under a condition are left out"] if each.partly else []
+    environment = {name: value_of(*pair) for name, pair in walk.settings.items() if MASK not in name}
+    if decorator is not None:
+        keywords = {keyword.arg: keyword.value for keyword in decorator.keywords if keyword.arg}
+        gpus, note = _gpus(keywords.get("gpu"), module)
+        gpus.nodes = _clustered(holder, module)
+        notes += [note] if note else []
+        image, version, set_there = _image(keywords.get("image"), walk, module)
+        environment |= set_there
+    return Workload(
+        format="modal" if decorator is not None else "python",
+        name=f"function {function}" if function else "module",
+        place=Place(file.source, start, end),
+        image=image,
+        command=words if each.script is None else None,
+        script=each.script,
+        version=version,
+        environment=environment,
+        gpus=gpus,
+        notes=tuple(notes),
+    )
+
+
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def _word(value: Value) -> Word:
+    return Word(value.value, place=value) if isinstance(value, Text) else Word(MASK)
+
+
+# -- Modal -----------------------------------------------------------------------------------------------------------
+
+
+def _decorator(within: tuple[ast.AST, ...]) -> tuple[ast.AST | None, ast.Call | None]:
+    """Return the function or class that Modal runs, and the call that says how."""
+    for node in reversed(within):
+        for each in getattr(node, "decorator_list", []):
+            if (
+                isinstance(each, ast.Call)
+                and isinstance(each.func, ast.Attribute)
+                and each.func.attr in ("function", "cls")
+            ):
+                return node, each
+    return None, None
+
+
+def _gpus(node: ast.expr | None, scope: Scope) -> tuple[Gpus, str]:
+    """Return what `gpu=` asks for: `"H100:2"`, a list of alternatives, or the older `modal.gpu.H100(count=2)`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        own = scope.literal(node.func, node.func.attr)
+        keywords = {keyword.arg: scope.value(keyword.value) for keyword in node.keywords}
+        number, memory = keywords.get("count"), keywords.get("size") or keywords.get("memory")
+        name = f"{own.value}-{memory.value}" if isinstance(memory, Text) else own.value
+        kind = Given(name, (Word(own.value, place=own),))
+        return Gpus(count=whole(number) if isinstance(number, Text) else Given(1, kind.words), types=(kind,)), ""
+    value = scope.value(node)
+    if isinstance(value, Text) and value.value == "any":
+        return Gpus(count=Given(1, (_word(value),))), ""
+    found = [named(each) for each in (value if isinstance(value, list) else [value]) if isinstance(each, Text)]
+    # `H100!` is that GPU and no better one.
+    kinds = [Given(str(kind.value).rstrip("!"), kind.words) for kind, _ in found if kind is not None]
+    count, note = common([count for _, count in found])
+    return Gpus(count=count, types=tuple(kinds)), note
+
+
+def _clustered(holder: ast.AST | None, scope: Scope) -> Given | None:
+    """Return the number of containers that share an engine (`@modal.experimental.clustered(size=2)`)."""
+    for each in getattr(holder, "decorator_list", []):
+        if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr == "clustered":
+            given = each.args[0] if each.args else next((k.value for k in each.keywords if k.arg == "size"), None)
+            value = scope.value(given)
+            return whole(value) if isinstance(value, Text) else None
+    return None
+
+
+def _image(node: ast.expr | None, walk: Walk, scope: Scope) -> tuple[Word | None, Given | None, dict[str, Given]]:
+    """Return a Modal image's base, the engine's version that it installs, and the variables that it sets."""
+    if isinstance(node, ast.Name):
+        node = walk.expressions.get(node.id)
+    image: Word | None = None
+    version: Given | None = None
+    environment: dict[str, Given] = {}
+    if node is None:
+        return None, None, {}
+    for each in ast.walk(node):
+        if not (isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute)):
+            continue
+        first = scope.value(each.args[0]) if each.args else None
+        if each.func.attr in ("from_registry", "from_dockerhub") and isinstance(first, Text):
+            image = _word(first)
+        elif each.func.attr == "env" and isinstance(first, dict):
+            environment |= {
+                name: value_of(key, value) for name, (key, value) in first.items() if isinstance(value, Text)
+            }
+        elif "install" in each.func.attr or each.func.attr == "run_commands":
+            for part in each.args:
+                value = scope.value(part)
+                for text in value if isinstance(value, list) else [value]:
+                    version = version or (pinned(text) if isinstance(text, Text) else None)
+    return image, version, environment
+
+
+# -- SageMaker -------------------------------------------------------------------------------------------------------
+
+
+def _sagemaker(file: File, tree: ast.Module, walk: Walk) -> Iterator[Workload]:
+    """Yield the mappings of variables that configure an engine of one of SageMaker's containers."""
+    types = _instances(tree, walk)
+    for node, scope in walk.mappings:
+        value = scope.value(node)
+        if not isinstance(value, dict):
+            continue
+        environment = {name: value_of(key, own) for name, (key, own) in value.items() if isinstance(own, Text)}
+        engine = engine_of(environment)
+        if not engine and not ("HF_MODEL_ID" in environment and "sagemaker" in file.source.text):
+            continue
+        model = next((str(environment[name].value) for name in _MODELS if name in environment), "")
+        if not model.strip(MASK):
+            continue  # a mapping that is filled in elsewhere
+        start, end = scope.span(node)
+        yield Workload(
+            format="python",
+            name=f"environment of {_target(node, walk)}",
+            place=Place(file.source, start, end),
+            environment=environment,
+            engine=engine or None,
+            gpus=Gpus(types=types if len(types) == 1 else ()),
+        )
+
+
+def _target(node: ast.Dict, walk: Walk) -> str:
+    return next((name for name, value in walk.expressions.items() if value is node), "a container")
+
+
+def _instances(tree: ast.Module, walk: Walk) -> tuple[Given, ...]:
+    """Return the instance types that the file names."""
+    found: dict[str, Given] = {}
+    scope = walk.mappings[0][1] if walk.mappings else None
+    for node in ast.walk(tree):
+        if (
+            scope is not None
+            and isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and _INSTANCE.fullmatch(node.value)
+        ):
+            text = scope.literal(node, node.value)
+            found.setdefault(node.value, Given(node.value, (Word(text.value, place=text),)))
+    return tuple(found.values())

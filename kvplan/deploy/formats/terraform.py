@@ -1,0 +1,90 @@
+"""Terraform: models of SageMaker, and Helm values and Kubernetes manifests that stand in it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from kvplan.deploy import formats
+from kvplan.deploy.file import File
+from kvplan.deploy.hcl import blocks, read_hcl
+from kvplan.deploy.hcl_values import Values
+from kvplan.deploy.tree import NOTHING, Document, Node
+from kvplan.deploy.workload import Gpus, Workload
+from kvplan.launch.text import MASK, Source, Text
+from kvplan.launch.words import Given
+
+# Files of a configuration that state what its references mean.
+_BESIDE = ("variables.tf", "locals.tf", "terraform.tfvars")
+_MANIFESTS = (("kubectl_manifest", "yaml_body"), ("kubernetes_manifest", "manifest"))
+
+
+def read(file: File) -> Iterator[Workload]:
+    """Yield the models of SageMaker, and what the texts of YAML start."""
+    if not file.name.endswith((".tf", ".tofu")) or "resource" not in file.source.text:
+        return
+    root = read_hcl(file.source)
+    others = [read_hcl(other.source) if other is not None else NOTHING for other in map(file.beside, _BESIDE)]
+    values = Values([root, *others[:2]], others[2])
+    variants = [
+        variant for _, body in blocks(root, "resource", 2) for _, variant in blocks(body, "production_variants")
+    ]
+    for (_, kind, name), body in blocks(root, "resource", 2):
+        if kind.value == "aws_sagemaker_model":
+            for part in ("primary_container", "container"):
+                for _, container in blocks(body, part):
+                    yield _model(name, container, variants, values)
+        elif kind.value == "helm_release":
+            yield from _inner(f"helm_release {name.value}", "values.yaml", body.get("values").each(), values)
+        for manifest, key in _MANIFESTS:
+            if kind.value == manifest and body.get(key):
+                yield from _inner(f"{manifest} {name.value}", "manifest.yaml", [body.get(key)], values)
+
+
+def _model(name: Node, container: Node, variants: list[Node], values: Values) -> Workload:
+    reference = f"aws_sagemaker_model.{name.value}."
+    own = [each for each in variants if reference in each.get("model_name").value] or (
+        variants if len(variants) == 1 else []
+    )
+    types: list[Given] = []
+    for each in own:
+        word = values.word(each.get("instance_type"))
+        if word is not None and MASK not in word.text:
+            types.append(Given(word.text, (word,)))
+    return Workload(
+        format="terraform",
+        name=f"aws_sagemaker_model {name.value}",
+        place=name.place,
+        image=values.word(container.get("image")),
+        environment=values.mapping(container.get("environment")),
+        gpus=Gpus(types=tuple(types)),
+        replicas=values.number(own[0].get("initial_instance_count")) if own else None,
+    )
+
+
+def _inner(name: str, path: str, nodes: list[Node], values: Values) -> Iterator[Workload]:
+    """Yield what YAML inside starts, as the formats read it; a mapping stands for the YAML that it is made into."""
+    for node in nodes:
+        whole = values.node(node)
+        if whole.kind == "map":
+            inner = File(Source(path, ""))
+            inner.documents = [Document(_settled(whole, values, 0), whole.place)]
+        elif whole.kind == "scalar" and not whole.plain:
+            inner = File.of(values.put_in(whole.text), path)
+        else:
+            continue
+        for workload in formats.workloads(inner):
+            yield replace(workload, name=f"{name}, {workload.name}")
+
+
+def _settled(node: Node, values: Values, depth: int) -> Node:
+    """Return a mapping with its references put in."""
+    node = values.node(node)
+    if depth > 50:
+        return NOTHING
+    copy = Node(node.kind, node.source, node.start, node.end, value=node.value, style=node.style, plain=node.plain)
+    copy.pairs = [(key, _settled(value, values, depth + 1)) for key, value in node.pairs]
+    copy.index = {key.value: (key, value) for key, value in copy.pairs}
+    copy.items = [_settled(each, values, depth + 1) for each in node.items]
+    if node.kind == "scalar":
+        text: Text = values.text(node)
+        copy.value, copy.text = text.value, text
+    return copy

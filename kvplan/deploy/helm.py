@@ -1,0 +1,236 @@
+"""Values of Helm charts: which maps of a file are one, and of which chart. Each map belongs to one reader at most."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from kvplan.deploy.file import File
+from kvplan.deploy.pods import inner_documents, resources
+from kvplan.deploy.tree import Document, Node
+from kvplan.launch.images import read_image
+from kvplan.launch.text import Text, join
+from kvplan.launch.words import Word
+
+PRODUCTION_STACK, LLM_D, KUBEAI, NIM, OPEA, OTHER = "production-stack", "llm-d", "kubeai", "nim", "opea", "other"
+# Names of engines, as sub-charts and keys are called after them, to the contract's.
+ENGINES = {
+    "vllm": "vllm", "sglang": "sglang", "tgi": "tgi", "text-generation-inference": "tgi", "tensorrt-llm": "tensorrt-llm",
+    "tensorrtllm": "tensorrt-llm", "trtllm": "tensorrt-llm", "trt-llm": "tensorrt-llm", "lmdeploy": "lmdeploy",
+    "ollama": "ollama", "llama.cpp": "llama.cpp", "llamacpp": "llama.cpp", "llama-cpp": "llama.cpp",
+}  # fmt: skip
+# Keys under which charts say which engine they start.
+ENGINE_KEYS = ("framework", "engine", "backend", "inferenceEngine", "runtime", "servingEngine", "servingRuntime")
+# What `helm create` and its kin write into values, and little else holds.
+_VALUES = frozenset({
+    "replicaCount", "nodeSelector", "tolerations", "affinity", "imagePullSecrets", "nameOverride", "fullnameOverride",
+    "serviceAccount", "podAnnotations", "podLabels", "podSecurityContext", "ingress", "autoscaling", "persistence", "global",
+    "extraArgs", "extraEnv", "extraEnvVars", "livenessProbe", "readinessProbe", "startupProbe", "shmSize",
+})  # fmt: skip
+# Maps that hold no chart of their own.
+_CLOSED = frozenset({
+    "resources", "env", "nodeSelector", "labels", "annotations", "affinity", "livenessProbe", "readinessProbe", "startupProbe",
+    "service", "ingress", "securityContext", "podSecurityContext", "image", "serviceAccount", "persistence", "tolerations",
+    "initContainer", "initContainers", "extraInit", "gateway", "router", "routerSpec", "frontend", "planner", "epp", "ui",
+    "sidecar", "proxy", "cacheserverSpec", "benchmark", "benchmarks", "downloader", "modelDownload",
+})  # fmt: skip
+_DEEPEST, _MOST_BLOCKS = 8, 500
+_CLIENT = re.compile(
+    r"(?:api|base|server|service|llm|external|inference)?_?-?(?:url|uri|endpoint|host|api_?-?base)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The values of one chart.
+
+    Attributes:
+        chart: whose reader it is for.
+        name: its path in the values; "" for the whole.
+        node: its values.
+        root: all values that it stands in.
+        document: of the file.
+        engine: by the contract's name, where its key or a key in it says so.
+
+    """
+
+    chart: str
+    name: str
+    node: Node
+    root: Node
+    document: Document
+    engine: str = ""
+
+
+def blocks(file: File, chart: str) -> list[Block]:
+    """Return the values in a file that are for one chart's reader."""
+    return [block for block in _blocks(file) if block.chart == chart]
+
+
+@lru_cache(maxsize=2)
+def _blocks(file: File) -> tuple[Block, ...]:
+    """Return a file's blocks; the readers ask for those of one file one after the other."""
+    found: list[Block] = []
+    for root, document, named in _trees(file):
+        for block in _walk(root, "", root, document, named or _looks_like_values(root), 0):
+            found.append(block)
+            if len(found) == _MOST_BLOCKS:
+                return tuple(found)
+    return tuple(found)
+
+
+def _trees(file: File) -> Iterator[tuple[Node, Document, bool]]:
+    """Yield what may be values, and whether it is called so."""
+    if "templates" in file.path.parts[:-1] or file.name in ("chart.yaml", "values.schema.json"):
+        return
+    called_so = "values" in file.name
+    for document in file.documents:
+        root = document.root
+        if not (root.get("apiVersion").string and root.get("kind").string) and root.get("kind").string != "List":
+            if root.kind == "map" and not _is_other(root):
+                yield root, document, called_so
+            continue
+        for resource in resources(root):
+            yield from ((inner, document, True) for inner in _in_resource(resource))
+
+
+def _in_resource(resource: Node) -> Iterator[Node]:
+    """Yield the values that a resource hands to a chart: Flux's HelmRelease, Argo CD's Application, K3s' HelmChart."""
+    kind, spec = resource.get("kind").string, resource.get("spec")
+    texts: list[Node] = []
+    if kind == "HelmRelease":
+        yield spec.get("values")
+    elif kind == "HelmChart":
+        texts.append(spec.get("valuesContent"))
+    elif kind in ("Application", "ApplicationSet"):
+        spec = spec.get("template", "spec") or spec
+        for source in (spec.get("source"), *spec.get("sources").each()):
+            yield source.get("helm", "valuesObject")
+            texts.append(source.get("helm", "values"))
+    for text in texts:
+        yield from (document.root for document in inner_documents(text))
+
+
+def _is_other(root: Node) -> bool:
+    """Whether a map is of a format that is none of Helm's: compose, workflows, tasks, schemas."""
+    services = [value for _, value in root.get("services").entries()]
+    compose = any(each.get("image").string or each.get("build") or each.get("command") for each in services)
+    workflow = root.get("jobs").kind == "map" and bool(root.get("on") or root.get("runs-on") or root.get("name"))
+    task = bool(root.get("run").string or root.get("commands").kind == "list") and bool(root.get("resources"))
+    chart = bool(root.get("apiVersion").string and root.get("version") and root.get("name"))
+    return compose or workflow or task or chart or bool(root.get("$schema") or root.get("applications").kind == "list")
+
+
+def _looks_like_values(root: Node) -> bool:
+    maps = [root, *(value for _, value in root.entries() if value.kind == "map")]
+    score = sum(key.value in _VALUES for each in maps for key, _ in each.entries())
+    return score + 2 * sum(bool(each.get("image", "repository").string) for each in maps) > 1
+
+
+def _walk(node: Node, path: str, root: Node, document: Document, values: bool, depth: int) -> Iterator[Block]:
+    if node.kind != "map" or is_off(node) or depth > _DEEPEST:
+        return
+    key = path.rpartition(".")[2]
+    chart, engine = _claim(node, key, values)
+    if chart:
+        yield Block(chart, path, node, root, document, engine)
+        if chart != KUBEAI:
+            return
+    for name, value in node.entries():
+        if name.value in _CLOSED or (chart == KUBEAI and name.value == "catalog"):
+            continue
+        below = f"{path}.{name.value}" if path else name.value
+        yield from _walk(value, below, root, document, values, depth + 1)
+        for index, item in enumerate(value.items):
+            yield from _walk(item, f"{below}[{index}]", root, document, values, depth + 2)
+
+
+def is_off(node: Node) -> bool:
+    """Whether a chart or one of its parts is switched off."""
+    return any(node.get(key).typed is False for key in ("enabled", "create", "deployed", "enable"))
+
+
+def _claim(node: Node, key: str, values: bool) -> tuple[str, str]:
+    """Return the chart whose values a map holds, and the engine where a key names it; "" for none."""
+    if node.get("servingEngineSpec", "modelSpec").each():
+        return PRODUCTION_STACK, "vllm"
+    if node.get("modelArtifacts").kind == "map" and any(node.get(role).kind == "map" for role in ("decode", "prefill")):
+        return LLM_D, ""
+    catalog = [value for _, value in node.get("catalog").entries()]
+    if any(each.get("url").string and each.first("engine", "resourceProfile") for each in catalog):
+        return KUBEAI, ""
+    image = image_of(node)
+    named = read_image(image.text).engine if image is not None else None
+    by_key = next((ENGINES[name] for name in _names(key) if name in ENGINES), "")
+    opea = node.get("LLM_MODEL_ID") or node.get("accelDevice") or node.get("extraCmdArgs")
+    if opea and (named or by_key):
+        return OPEA, by_key or named or ""
+    if named == "nim" or (image is not None and node.get("model").first("ngcAPISecret", "ngcAPIKey")):
+        return NIM, "nim"
+    if not values:
+        return "", ""
+    has_model, runs, set_up = node.first(*_HAS_MODEL), node.first(*_RUNS), node.first(*_SETTINGS)
+    if named and (has_model or runs or set_up or node.first("command") or node.get("image", "command")):
+        return OTHER, named
+    if is_client(node):
+        return "", ""
+    own = next((ENGINES[text] for each in ENGINE_KEYS if (text := node.get(each).string.lower()) in ENGINES), "")
+    below = next(
+        (ENGINES[name.value] for name, each in node.entries() if name.value in ENGINES and each.kind == "map"), ""
+    )
+    if (own or below) and has_model and (runs or image is not None) and (image is None or set_up):
+        # An image of its own that is no engine's is rather a program that talks to one.
+        return OTHER, own or below
+    if by_key and (has_model or set_up) and (runs or set_up or image is not None):
+        return OTHER, by_key
+    return "", ""
+
+
+_HAS_MODEL = (
+    "model", "modelId", "modelID", "model_id", "modelName", "model_name", "modelPath", "model_path", "modelURL", "modelUri",
+    "modelReference", "huggingfaceId", "config", "hfModel", "models",
+)  # fmt: skip
+_RUNS = (
+    "resources", "replicaCount", "replicas", "nodeSelector", "gpus", "gpu", "gpuCount", "env", "args", "extraArgs",
+    "configFile", "modelServer", "tolerations", "extraEnv", "job", "affinity", "runtimeClassName",
+)  # fmt: skip
+_SETTINGS = (
+    "tensorParallelSize", "tensor_parallel_size", "maxModelLen", "max_model_len", "gpuMemoryUtilization",
+    "gpu_memory_utilization", "tpSize", "memFractionStatic", "contextLength",
+)  # fmt: skip
+
+
+def _names(key: str) -> Iterator[str]:
+    """Yield a key's own name and what it may be called after: `vllm-guardrails` is a vLLM."""
+    low = re.sub(r"\[\d+\]$", "", key).lower()
+    yield low
+    yield low.partition("-")[0].partition("_")[0]
+
+
+def is_client(node: Node) -> bool:
+    """Whether a map says where an engine is, and none of what one would run with."""
+    return not node.first("resources", "image") and any(_CLIENT.fullmatch(key.value) for key, _ in node.entries())
+
+
+def image_of(node: Node) -> Word | None:
+    """Return the image that values name: a text, or `registry`, `repository` and `tag`, each where it stands."""
+    image = node.get("image")
+    if image.string:
+        tag = node.first("imageTag", "tag")
+        whole = ":" not in image.value.rpartition("/")[2] and tag.string
+        text = join([image.text, ":", tag.text]) if whole else image.text
+        return Word(text.value, place=text)
+    if image.kind != "map":
+        image = node
+    repository = image.get("repository")
+    name = repository if repository.string else image.get("name") if image is not node else repository
+    if not name.string:
+        return None
+    parts: list[Text | str] = []
+    if image.get("registry").string:
+        parts += [image.get("registry").text, "/"]
+    parts.append(name.text)
+    if image.get("tag").string:
+        parts += [":", image.get("tag").text]
+    text = join(parts)
+    return Word(text.value, place=text)

@@ -1,0 +1,160 @@
+"""A plan's remedies as edits of the file: a value in its place, or a flag put behind the engine's last word."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from kvplan.deploy.plans import Planned
+from kvplan.deploy.unit import place_of
+from kvplan.launch.text import MASK, Place, Text
+from kvplan.launch.words import Given, Word, quote
+from kvplan.plan import Remedy
+from kvplan.rules.finding import Edit, Fix
+
+_FLAGS = {"context": "--max-model-len", "kv_dtype": "--kv-cache-dtype", "tensor_parallel": "--tensor-parallel-size", "quantization": "--quantization"}
+_STATED = {"context": "max_model_len", "kv_dtype": "kv_cache_dtype", "tensor_parallel": "tensor_parallel", "quantization": "quantization"}
+# Weight formats that the engine makes of a checkpoint while it loads it: the others are another checkpoint.
+_WHILE_LOADING = ("fp8",)
+
+
+def fixes(planned: Planned) -> tuple[Fix, ...]:
+    """Return the remedies of a unit's plan that its file can say, each with the edits that make it."""
+    plan = planned.unit.plan
+    if plan is None:
+        return ()
+    return tuple(fix for remedy in plan.remedies if (fix := _fix(planned, remedy)) is not None)
+
+
+def _fix(planned: Planned, remedy: Remedy) -> Fix | None:
+    before = planned.unit.plan.deployment.arguments["engine_args"] if planned.unit.plan is not None else {}
+    wanted = list(_wanted(remedy, before))
+    if not wanted:
+        return Fix(change=remedy.words, effect=remedy.effect) if "users" not in remedy.changes else None
+    change = " ".join(f"{flag} {_shown(value)}" if not isinstance(value, bool) else _switch(flag, value) for flag, _, value in wanted)
+    if "quantization" in remedy.changes and remedy.changes["quantization"] not in _WHILE_LOADING:
+        return Fix(change=f"a checkpoint of the model in {remedy.changes['quantization']}", effect=remedy.effect)
+    edits: list[Edit] | None = []
+    for flag, stated, value in wanted:
+        made = _edit(planned, flag, stated, value)
+        if made is None:
+            edits = None
+            break
+        edits.append(made)
+    if "tensor_parallel" in remedy.changes:
+        counted = _gpus(planned, remedy)
+        edits = None if counted is None or edits is None else [*edits, *counted]
+        gpus = remedy.plan.deployment.parallel.gpus
+        change = f"{change} on {gpus} GPUs"
+    ordered = sorted(edits or (), key=lambda edit: (edit.place.path, edit.place.start))
+    return Fix(change=change, effect=remedy.effect, edits=tuple(ordered))
+
+
+def _wanted(remedy: Remedy, before: Any) -> Iterator[tuple[str, str, Any]]:
+    """Yield flag, shared name and value of what a remedy changes."""
+    for name, value in remedy.changes.items():
+        if name in _FLAGS:
+            yield _FLAGS[name], _STATED[name], value
+        elif name == "engine_args":
+            for argument, each in value.items():
+                if before.get(argument) != each:
+                    yield f"--{argument.replace('_', '-')}", argument, each
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _switch(flag: str, value: bool) -> str:
+    return flag if value else f"--no-{flag[2:]}"
+
+
+def set_value(planned: Planned, stated: str, value: Any) -> Edit | None:
+    """Return the edit that puts another value where one is stated; None where it has no place of its own."""
+    given = planned.read.stated.values.get(stated) or planned.read.stated.flags.get(f"--{stated.replace('_', '-')}")
+    return None if given is None else _in_place(given, value)
+
+
+def _in_place(given: Given, value: Any) -> Edit | None:
+    word = given.words[-1] if given.words else None
+    if word is None or word.place is None or MASK in word.text:
+        return None
+    text = word.place
+    if len(given.words) == 1 and word.text.startswith("-") and "=" in word.text:
+        text = text.cut(word.text.index("=") + 1)
+    elif len(given.words) == 1 and ": " in word.text and word.origin:
+        return None
+    place = _exactly(text)
+    return None if place is None else Edit(place, _shown(value))
+
+
+def _exactly(text: Text) -> Place | None:
+    """Return where a text stands if its characters stand there as they are, side by side; None otherwise."""
+    place = text.place()
+    return place if place is not None and place.text == text.value and text.value else None
+
+
+def _edit(planned: Planned, flag: str, stated: str, value: Any) -> Edit | None:
+    unit = planned.unit
+    known = planned.read.stated.values.get(stated) or planned.read.stated.flags.get(flag)
+    if known is not None and not isinstance(value, bool):
+        return _in_place(known, value)
+    if known is not None or unit.launch is None:
+        return None
+    words = [word for word in unit.launch.words if word.place is not None and word.place.runs]
+    return _behind(words, planned.unit.workload.place, flag, value) if words and unit.workload.words is None else None
+
+
+def _behind(words: list[Word], block: Place, flag: str, value: Any) -> Edit | None:
+    """Return the edit that puts a flag behind the last of an engine's words, in the manner of the words before it."""
+    own = [place for word in words if (place := place_of(word)) is not None and place.source is block.source]
+    last = max(own, key=lambda place: place.start, default=None)
+    if last is None:
+        return None
+    source, end = last.source, last.end
+    start = source.start_of(last.line)
+    before = source.text[start : last.start]
+    line_end = start + len(source.line(last.line))
+    after = source.text[end:line_end]
+    item = re.fullmatch(r"(\s*-\s+)([\"']?)", before)
+    if item and re.fullmatch(r"[\"']?\s*(?:#.*)?", after):
+        return Edit(_at(last, line_end), "".join(f"\n{item[1]}{line}" for line in _items(words, flag, value)))
+    flow = re.match(r"([\"']?)\s*(?=[,\]])", after)
+    if flow and re.search(r"[\[,]\s*[\"']?$", before):
+        at = end + len(flow[1])
+        return Edit(_at(last, at), "".join(f", {json.dumps(line)}" for line in _items(words, flag, value)))
+    text = _switch(flag, value) if isinstance(value, bool) else f"{flag} {quote(_shown(value))}"
+    lines = [place.line for place in own if place.end <= end]
+    if len(set(lines)) > 1 and last.line != min(lines):
+        previous = source.line(last.line - 1).rstrip()
+        indent = re.match(r"\s*", source.line(last.line))
+        if after.strip() and not re.fullmatch(r"\s*\\", after):
+            return Edit(_at(last, end), f" {text}")
+        joint = " \\\n" if previous.endswith("\\") else "\n"
+        return Edit(_at(last, end), f"{joint}{indent[0] if indent else ''}{text}")
+    return Edit(_at(last, end), f" {text}")
+
+
+def _items(words: list[Word], flag: str, value: Any) -> list[str]:
+    """Return a flag as items of a list: one with `=` where the others are written so, else two."""
+    if isinstance(value, bool):
+        return [_switch(flag, value)]
+    joined = any(word.text.startswith("--") and "=" in word.text for word in words)
+    return [f"{flag}={_shown(value)}"] if joined else [flag, f'"{_shown(value)}"' if _shown(value).replace(".", "").isdecimal() else _shown(value)]
+
+
+def _at(place: Place, offset: int) -> Place:
+    return Place(place.source, offset, offset)
+
+
+def _gpus(planned: Planned, remedy: Remedy) -> list[Edit] | None:
+    """Return the edits that ask for as many GPUs as a remedy needs: none where the file does not count them."""
+    count = planned.unit.inputs["gpu_count_requested"]
+    nodes = planned.unit.inputs["nodes"]
+    if count.origin == "not stated":
+        return []
+    if count.place is None or (isinstance(nodes.value, int) and nodes.value > 1) or count.value is None:
+        return None
+    if count.place.text.strip("\"'") != str(count.value):
+        return None
+    return [Edit(count.place, str(remedy.plan.deployment.parallel.gpus))]

@@ -1,0 +1,84 @@
+"""Rules on reading: flags, variables, templates, what a file leaves open."""
+
+from collections.abc import Iterator
+
+from kvplan.deploy.plans import Planned
+from kvplan.deploy.unit import Open, place_of
+from kvplan.engines import built
+from kvplan.launch.stated import Problem
+from kvplan.launch.text import MASK, Place
+from kvplan.rules.finding import Edit, Finding, Fix
+from kvplan.rules.make import finding
+
+_CODES = {"unknown": "KVP004", "removed": "KVP005", "ambiguous": "KVP006", "value": "KVP007", "ignored": "KVP009"}
+
+
+def check(planned: Planned) -> Iterator[Finding]:
+    """Yield what of a unit cannot be read, and what its file leaves open."""
+    for problem in planned.read.stated.problems:
+        yield _flag(planned, problem)
+    yield from _open(planned)
+    yield from _version(planned)
+
+
+def _flag(planned: Planned, problem: Problem) -> Finding:
+    unit = planned.unit
+    place = place_of(problem.words[0]) if problem.words else None
+    severity = None
+    if problem.kind in ("removed", "unknown") and unit.engine in built() and unit.version is None:
+        severity = "warning"  # another release than the one assumed may have it
+    if problem.kind in ("unknown", "ambiguous") and unit.engine not in built():
+        severity = "warning"  # tables of these engines are of one release
+    message = problem.message + (f" {problem.hint}" if problem.hint else "")
+    fixes = ()
+    near = problem.hint.removeprefix("Did you mean ").rstrip("?") if problem.hint.startswith("Did you mean -") else ""
+    if near and " " not in near and place is not None and problem.words:
+        name = problem.words[0].text.partition("=")[0]
+        if place.text.startswith(name):
+            fixes = (Fix(change=near, effect="the flag that is meant", edits=(Edit(Place(place.source, place.start, place.start + len(name)), near),)),)
+    return finding(
+        _CODES[problem.kind], planned, place or unit.place, message,
+        severity=severity, fixes=fixes, identity=(problem.words[0].text[:100] if problem.words else problem.message[:100],),
+    )  # fmt: skip
+
+
+def _open(planned: Planned) -> Iterator[Finding]:
+    """Name what makes a verdict unknown, each with the option that settles it."""
+    unit = planned.unit
+    refused = {planned.error.message.rstrip(".")} if planned.error is not None else set()
+    for each in unit.open:
+        if each.what in refused:
+            continue
+        code = _code_of(planned, each)
+        settle = f" Settle it: {each.settle}" if each.settle else ""
+        yield finding(code, planned, each.place or unit.place, f"{each.what}.{settle}", identity=(each.what[:200],))
+
+
+def _code_of(planned: Planned, each: Open) -> str:
+    if "memory model" in each.what or "memory follows other rules" in each.what:
+        return "KVP404"
+    if each.what.startswith("this is a part"):
+        return "KVP008"
+    if MASK in each.what or "{{" in each.what:
+        return "KVP002"
+    if "GPU" in each.what and "$" not in each.what:
+        return "KVP402"
+    if "$" in each.what or "may hold more flags" in each.what:
+        return "KVP003"
+    if "model" in each.what or "what lies at" in each.what:
+        return "KVP401"
+    return "KVP003"
+
+
+def _version(planned: Planned) -> Iterator[Finding]:
+    unit = planned.unit
+    if unit.plan is None or unit.version is not None or not unit.plan.deployment.engine.latest:
+        return
+    image = unit.launch.image if unit.launch is not None else None
+    version = unit.plan.deployment.settings.version
+    yield finding(
+        "KVP403", planned, place_of(image) or unit.place,
+        f"the file names no version of {unit.engine}: planned as {version}, and bounds cover "
+        f"{unit.plan.deployment.engine.stand_for_others[0]} to {version}. Pin it, or give --engine {unit.engine}@VERSION.",
+        identity=("version",),
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from kvplan.errors import (
     UnknownNameError,
     UnsupportedArchitectureError,
 )
+from kvplan.gate import check
 from kvplan.listing import engines, gpus, models
 from kvplan.models.source import load_model
 from kvplan.models.spec import ModelSpec
@@ -40,6 +41,7 @@ __all__ = [
     "UnknownModelError",
     "UnknownNameError",
     "UnsupportedArchitectureError",
+    "check",
     "engines",
     "estimate",
     "gpus",

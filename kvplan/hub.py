@@ -2,8 +2,31 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from kvplan.errors import HubError, HubGatedError, HubNotFoundError, HubOfflineError, KvplanError
+
+
+_unasked: ContextVar[bool] = ContextVar("unasked", default=False)
+
+
+@contextmanager
+def without_network() -> Iterator[None]:
+    """Answer from what is on this machine only, as long as it lasts."""
+    token = _unasked.set(True)
+    try:
+        yield
+    finally:
+        _unasked.reset(token)
+
+
+def why_offline() -> str | None:
+    """Return why the hub is not asked; None where it is."""
+    if _unasked.get():
+        return "no network unless --online is given"
+    from huggingface_hub import constants  # noqa: PLC0415  the client costs 0.2 s: only on use
+
+    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else None
 
 
 class HubNoFileError(HubNotFoundError):

@@ -14,7 +14,7 @@ NAMES = {
     "CheckpointError", "ConfigError", "HubError", "HubGatedError", "HubNotFoundError", "HubOfflineError", "KvplanError",
     "ModelSpec", "Plan",
     "SettingError", "SpecError", "UnknownEngineError", "UnknownGpuError", "UnknownModelError", "UnknownNameError",
-    "UnsupportedArchitectureError", "engines", "estimate", "gpus", "load_model", "models",
+    "UnsupportedArchitectureError", "check", "engines", "estimate", "gpus", "load_model", "models",
 }  # fmt: skip
 SIGNATURE = {
     "model": inspect.Parameter.empty,

@@ -19,7 +19,7 @@ from kvplan.checkpoints.safetensors import LENGTH_BYTES, header_length, parse_he
 from kvplan.checkpoints.tensors import Checkpoint, Tensor
 from kvplan.checkpoints.torch_files import torch_bytes
 from kvplan.errors import CheckpointError, HubError, HubOfflineError, KvplanError
-from kvplan.hub import HubNoFileError, full_name, split_name, told
+from kvplan.hub import HubNoFileError, full_name, split_name, told, why_offline
 
 # Of one checkpoint. The largest published has 30 MB of headers.
 MAX_ALL_HEADERS_BYTES = 512_000_000
@@ -53,15 +53,12 @@ def read_hub(name: str, *, progress: Progress | None = None) -> Checkpoint | Non
         CheckpointError: the files are broken, incomplete or contradict each other.
 
     """
-    from huggingface_hub import constants  # noqa: PLC0415  the client costs 0.2 s: only on use
-
     repository, revision = split_name(name)
     kept = header_cache.load(repository, revision)
     if kept is not None and kept.commit is not None and kept.commit == revision:
         return kept.checkpoint  # a commit never changes
-    if constants.HF_HUB_OFFLINE:
-        why = "HF_HUB_OFFLINE is set"
-    else:
+    why = why_offline()
+    if why is None:
         try:
             return _read_online(Repository(repository, revision), kept, progress)
         except HubOfflineError as error:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kvplan.cli import accuracy, catalogues, check, estimate
+from kvplan.cli import accuracy, catalogues, check, estimate, rule
 
 app = typer.Typer(
     name="kvplan",
@@ -20,6 +20,7 @@ app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("models")(catalogues.models)
 app.command("gpus")(catalogues.gpus)
 app.command("engines")(catalogues.engines)
+app.command("rule")(rule.rule)
 app.command("accuracy")(accuracy.accuracy)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,10 +63,8 @@ def check(
     stdin_filename: Annotated[str, typer.Option("--stdin-filename", help="What to call the stream in messages.")] = "-",
 ) -> None:
     """Say of every engine in deployment files whether it fits, on the line that decides."""
-    if not online:
-        # The hub's client takes this for "what is cached, and nothing else".
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from kvplan import checking  # noqa: PLC0415  no part of other commands' start
+    from kvplan.hub import without_network  # noqa: PLC0415
     from kvplan.report.check import formats  # noqa: PLC0415
     from kvplan.rules.catalogue import rules  # noqa: PLC0415
 
@@ -93,7 +92,8 @@ def check(
         baseline=baseline,
         all_files=all_files,
     )
-    checked = _run(paths or ["."], asked, stdin_filename, fix=fix, against=against, max_loss=max_loss)
+    with nullcontext() if online else without_network():
+        checked = _run(paths or ["."], asked, stdin_filename, fix=fix, against=against, max_loss=max_loss)
     if write_baseline is not None:
         from kvplan.rules.suppress import write_baseline as baseline_of  # noqa: PLC0415
 

@@ -59,7 +59,7 @@ def stages(source: Source, arguments: Mapping[str, Text] | None = None) -> list[
             found.append(_from(text, outer, found))
             inner, own_command = _values(found[-1].environment), False
         elif name == "ARG":
-            for each in split_text(text):
+            for each in split_text(text, keeps="$"):
                 pair = assigned(_located(each))
                 key = pair[0].value if pair else each.text
                 value = given.get(key) or (interpolated(pair[1], known, escape="\\$") if pair else outer.get(key))
@@ -141,7 +141,7 @@ def _from(text: Text, arguments: Mapping[str, Text], before: list[Stage]) -> Sta
 
 def _environment(text: Text, known: Mapping[str, Text]) -> Iterator[tuple[Text, Text]]:
     """Yield names and values of `ENV A=1 B="2 3"`, or of the older `ENV A the rest`."""
-    words = split_text(text)
+    words = split_text(text, keeps="$")
     if words and assigned(_located(words[0])) is None:
         match = re.match(r"(\S+)\s+", text.value)
         if match is not None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from kvplan.deploy.hcl import blocks
-from kvplan.deploy.interpolation import closing
+from kvplan.deploy.interpolation import braces
 from kvplan.deploy.tree import NOTHING, Node
 from kvplan.deploy.variables import value_of
 from kvplan.launch.text import MASK, Text, join
@@ -26,6 +26,7 @@ class Values:
 
     def __init__(self, roots: Iterable[Node], given: Node = NOTHING) -> None:
         self.known: dict[str, Node] = {}
+        self.settled: dict[str, Text | None] = {}
         for root in roots:
             for (_, name), body in blocks(root, "variable", 1):
                 if (default := body.get("default")) and default.value != "null":
@@ -42,6 +43,13 @@ class Values:
             node, depth = self.known[node.value], depth + 1
         return node
 
+    def reference(self, name: str, depth: int) -> Text | None:
+        """Return what a reference in a text stands for, worked out once; None where that is not known."""
+        if name not in self.settled and name in self.known:
+            self.settled[name] = None  # while it is worked out: it may lead back to itself
+            self.settled[name] = self.text(self.known[name], depth + 1)
+        return self.settled.get(name)
+
     def text(self, node: Node, depth: int = 0) -> Text:
         """Return a scalar's text, references put in; masked as far as they cannot be."""
         node = self.node(node, depth)
@@ -55,17 +63,17 @@ class Values:
         """Return a text with its `${var.x}` put in; other expressions are masked, `$${` is `${`."""
         parts: list[Text] = []
         done, at, left = 0, 0, MOST_CHARACTERS
+        closed = braces(text.value)
         while (at := text.value.find("${", at)) >= 0:
             if text.value[at - 1 : at] == "$" and at:
                 parts.append(text.cut(done, at - 1))
                 done = at
                 at += 2
                 continue
-            end = closing(text.value, at + 1)
-            if end < 0:
+            end = closed.get(at + 1, 0)
+            if not end:
                 break
-            known = self.known.get(text.value[at + 2 : end - 1].strip())
-            value = self.text(known, depth + 1) if known is not None else None
+            value = self.reference(text.value[at + 2 : end - 1].strip(), depth)
             if value is None or (left := left - len(value.value)) < 0:
                 value = text.cut(at, end).replaced(re.sub(r"[^\n]", MASK, text.value[at:end]))
             parts += [text.cut(done, at), value]

@@ -192,7 +192,7 @@ _HAS_MODEL = (
 )  # fmt: skip
 _RUNS = (
     "resources", "replicaCount", "replicas", "nodeSelector", "gpus", "gpu", "gpuCount", "env", "args", "extraArgs",
-    "configFile", "modelServer", "tolerations", "extraEnv", "job", "affinity", "runtimeClassName",
+    "configFile", "modelServer", "deployment", "tolerations", "extraEnv", "job", "affinity", "runtimeClassName",
 )  # fmt: skip
 _SETTINGS = (
     "tensorParallelSize", "tensor_parallel_size", "maxModelLen", "max_model_len", "gpuMemoryUtilization",

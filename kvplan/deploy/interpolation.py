@@ -9,6 +9,7 @@ from kvplan.launch.words import MOST_CHARACTERS
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _OPERATOR = re.compile(r":?[-?+]")
+_BRACE = re.compile(r"[{}]")
 _DEEPEST = 20
 _COMPOSE: Literal["$$"] = "$$"
 
@@ -26,6 +27,7 @@ def interpolated(text: Text, variables: Mapping[str, Text], *, escape: Literal["
 
 def _parts(text: Text, variables: Mapping[str, Text], escape: str, depth: int) -> Iterator[Text]:
     value, done, at, left = text.value, 0, 0, MOST_CHARACTERS
+    closed = braces(value)
     while (at := value.find("$", at)) >= 0:
         if escape == _COMPOSE and value.startswith("$$", at):
             yield text.cut(done, at + 1)
@@ -37,8 +39,8 @@ def _parts(text: Text, variables: Mapping[str, Text], escape: str, depth: int) -
             continue
         end, part = at + 1, None
         if value.startswith("{", end):
-            end = closing(value, end)
-            if end > 0 and depth < _DEEPEST:
+            end = closed.get(end, 0)
+            if end and depth < _DEEPEST:
                 part = _braced(text.cut(at, end), variables, escape, depth)
         elif (name := _NAME.match(value, end)) is not None:
             end = name.end()
@@ -51,14 +53,16 @@ def _parts(text: Text, variables: Mapping[str, Text], escape: str, depth: int) -
     yield text.cut(done)
 
 
-def closing(value: str, at: int) -> int:
-    """Return the offset behind the brace that closes the one at `at`; -1 where none does."""
-    depth = 0
-    for match in re.compile(r"[{}]").finditer(value, at):
-        depth += 1 if match[0] == "{" else -1
-        if depth == 0:
-            return match.end()
-    return -1
+def braces(value: str) -> dict[int, int]:
+    """Return, for each opening brace that is closed, the offset behind the brace that closes it."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for match in _BRACE.finditer(value):
+        if match[0] == "{":
+            opened.append(match.start())
+        elif opened:
+            found[opened.pop()] = match.end()
+    return found
 
 
 def _braced(text: Text, variables: Mapping[str, Text], escape: str, depth: int) -> Text | None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from kvplan.deploy.accelerator_names import find_named_gpu
 from kvplan.deploy.outside import Facts
 from kvplan.deploy.unit import Input, Open, Unit, Verdict, place_of
-from kvplan.deploy.units import Read
+from kvplan.deploy.units import Read, is_size
 from kvplan.engines import built
 from kvplan.errors import HubError, KvplanError
 from kvplan.gpus import GpuGroup, find_gpu
@@ -158,6 +158,9 @@ def _find_gpus(found: Planned) -> None:
         return
     partition = str(gpus.partition.value) if gpus.partition is not None else None
     for given in gpus.types:
+        if is_size(str(given.value)):
+            unit.open.append(Open(f"any GPU with {given.value} may come", "--gpu NAME", place_of(given)))
+            continue
         written = unsettled(given.value)
         named = None if written else find_named_gpu(str(given.value), partition)
         if written:

@@ -4,15 +4,15 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kvplan.deploy.python_values import Scope, Value, truth
-from kvplan.launch.text import Text, join
+from kvplan.deploy.python_values import Scope, Value, dotted, joined, truth
+from kvplan.launch.text import Text
 
 _STARTS = frozenset({
     "Popen", "run", "call", "check_call", "check_output", "create_subprocess_exec", "create_subprocess_shell", "system", "execvp",
     "execv", "execvpe",
 })  # fmt: skip
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
-_MOST_STATEMENTS = 20_000
+_MOST_STATEMENTS, _MOST_WORDS = 20_000, 2000
 
 
 @dataclass(slots=True)
@@ -140,7 +140,7 @@ class Walk:
                 scope.names[target.id] = known
         elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and value is not None:
             scope.names[f"{target.value.id}.{target.attr}"] = scope.value(value)
-        elif isinstance(target, ast.Subscript) and value is not None and ast.unparse(target.value).endswith("environ"):
+        elif isinstance(target, ast.Subscript) and value is not None and dotted(target.value).endswith("environ"):
             name, own = scope.value(target.slice), scope.value(value)
             if isinstance(name, Text) and isinstance(own, Text):
                 self.settings[name.value] = (name, own)
@@ -150,9 +150,9 @@ class Walk:
         if not sure:
             self.partly.add(name)
         elif isinstance(before, list) and isinstance(value, list):
-            scope.names[name] = before + value
+            scope.names[name] = (before + value)[:_MOST_WORDS]
         elif isinstance(before, Text) and isinstance(value, Text):
-            scope.names[name] = join([before, value])
+            scope.names[name] = joined([before, value])
         elif isinstance(before, list):
             self.partly.add(name)
 

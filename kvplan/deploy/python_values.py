@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Iterable
 
 from kvplan.launch.text import MASK, Run, Source, Text, join
-from kvplan.launch.words import MOST_CHARACTERS
 
 _QUOTED = re.compile(r"([A-Za-z]{0,2})(\"\"\"|'''|\"|')")
 _DEEPEST = 40
 _MOST_ITEMS = 2000
+# Of a text that is put together: characters, and parts of the file.
+_LONGEST, _MOST_PARTS = 20_000, 500
 
 Value = Text | list["Value"] | dict[str, tuple[Text, "Value"]] | None
 
@@ -93,12 +94,8 @@ class Scope:
             left, right = self.value(node.left, depth + 1), self.value(node.right, depth + 1)
             if isinstance(left, list) and isinstance(right, list):
                 return (left + right)[:_MOST_ITEMS]
-            if (
-                isinstance(left, Text)
-                and isinstance(right, Text)
-                and len(left.value) + len(right.value) < MOST_CHARACTERS
-            ):
-                return join([left, right])
+            if isinstance(left, Text) and isinstance(right, Text):
+                return joined([left, right]) or self.written(node)
         if (
             isinstance(node, ast.IfExp)
             and isinstance(node.test, ast.Name)
@@ -108,7 +105,7 @@ class Scope:
         if isinstance(node, ast.Call):
             return self._call(node, depth)
         if isinstance(node, ast.Attribute):
-            name = ast.unparse(node) if depth < 10 and isinstance(node.value, ast.Name) else ""
+            name = dotted(node)
             if name == "sys.executable":
                 return self.literal(node, "python")
             return self.names.get(name) or self.names.get(f"self.{node.attr}") or self.written(node)
@@ -134,8 +131,7 @@ class Scope:
                 value = self.value(each.value, depth + 1)
                 plain = each.format_spec is None and each.conversion in (-1, ord("s"))
                 parts.append(value if isinstance(value, Text) and plain else self.written(node))
-        whole = join(parts)
-        return whole if len(whole.value) < MOST_CHARACTERS else self.written(node)
+        return joined(parts) or self.written(node)
 
     def _items(self, nodes: Iterable[ast.expr], depth: int) -> list[Value]:
         found: list[Value] = []
@@ -170,8 +166,9 @@ class Scope:
         )
         if name in ("str", "int", "list", "tuple", "dumps") and len(node.args) == 1 and isinstance(node.func, ast.Name):
             return self.value(node.args[0], depth + 1)
-        if name in ("get", "getenv") and len(node.args) == 2 and "environ" in ast.unparse(node.func) + name:
-            return self.value(node.args[1], depth + 1) if _is_environment(node.func) else self.written(node)
+        if name in ("get", "getenv") and len(node.args) == 2:
+            known = dotted(node.func).endswith(("environ.get", "getenv"))
+            return self.value(node.args[1], depth + 1) if known else self.written(node)
         if name == "join" and len(node.args) == 1 and isinstance(node.func, ast.Attribute):
             items = self.value(node.args[0], depth + 1)
             between = " " if isinstance(node.func.value, ast.Name) else _text(self.value(node.func.value, depth + 1))
@@ -193,13 +190,20 @@ def truth(value: Value) -> bool | None:
     return value.value == "True" if isinstance(value, Text) and value.value in ("True", "False") else None
 
 
-def _is_environment(function: ast.expr) -> bool:
-    if not isinstance(function, ast.Attribute):
-        return isinstance(function, ast.Name) and function.id == "getenv"
-    owner = function.value
-    return function.attr == "getenv" or (
-        isinstance(owner, ast.Attribute | ast.Name) and ast.unparse(owner).endswith("environ")
-    )
+def dotted(node: ast.expr) -> str:
+    """Return `a.b.c` for a name with attributes; "" for other expressions and longer ones."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute) and len(names) < 5:
+        names.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(names)]) if isinstance(node, ast.Name) else ""
+
+
+def joined(texts: list[Text]) -> Text | None:
+    """Return texts one behind the other; None for more than a command holds."""
+    if sum(len(each.value) for each in texts) > _LONGEST or sum(len(each.runs) for each in texts) > _MOST_PARTS:
+        return None
+    return join(texts)
 
 
 def _text(value: Value) -> str | None:
@@ -207,13 +211,9 @@ def _text(value: Value) -> str | None:
 
 
 def _together(items: list[Value], between: str) -> Text | None:
-    parts: list[Text | str] = []
-    length = 0
+    parts: list[Text] = []
     for index, each in enumerate(items):
         if not isinstance(each, Text):
             return None
-        length += len(each.value) + len(between)
-        if length > MOST_CHARACTERS:
-            return None
-        parts += [between, each] if index else [each]
-    return join(parts)
+        parts += [Text(between), each] if index else [each]
+    return joined(parts)

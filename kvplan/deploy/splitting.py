@@ -12,26 +12,28 @@ _JSON_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
-def split_text(text: Text, *, stops: str = "", comments: bool = False) -> tuple[Word, ...]:
+def split_text(text: Text, *, stops: str = "", comments: bool = False, keeps: str = "") -> tuple[Word, ...]:
     """Return the words of a text, each with its place.
 
     Args:
         text: the command.
         stops: characters that end it where no quotes stand around them.
         comments: whether `#` at the start of a word hides the rest of its line.
+        keeps: characters before which a backslash stays, for what is put in later.
 
     """
-    return tuple(Word(each.value, place=each) for each in _Splitter(text, stops, comments).words())
+    return tuple(Word(each.value, place=each) for each in _Splitter(text, stops, comments, keeps).words())
 
 
 class _Splitter:
     """One pass over a text; a quote that is never closed reaches to its end."""
 
-    def __init__(self, text: Text, stops: str, comments: bool) -> None:
+    def __init__(self, text: Text, stops: str, comments: bool, keeps: str) -> None:
         self.text = text
         self.value = text.value
         self.stops = stops
         self.comments = comments
+        self.keeps = keeps
         self.at = 0
 
     def words(self) -> list[Text]:
@@ -61,7 +63,7 @@ class _Splitter:
         begun = self.at
         quote = ""
         while self.at < len(self.value):
-            char = self.value[self.at]
+            char, follows = self.value[self.at], self.value[self.at + 1 : self.at + 2]
             if not quote and (char.isspace() or char in self.stops):
                 break
             if char == quote or (not quote and char in "'\""):
@@ -69,18 +71,13 @@ class _Splitter:
                 quote = "" if quote else char
                 self.at += 1
                 begun = self.at
-            elif (
-                char == "\\"
-                and quote != "'"
-                and (not quote or self.value[self.at + 1 : self.at + 2] in _IN_DOUBLE_QUOTES)
-            ):
+            elif char == "\\" and follows and follows in self.keeps:
+                self.at += 2
+            elif char == "\\" and quote != "'" and (not quote or (follows and follows in _IN_DOUBLE_QUOTES)):
                 parts.append(self.text.cut(begun, self.at))
                 line_end = 0 if quote else self._continued()
-                if line_end:
-                    self.at = begun = line_end
-                    break
-                begun = self.at + 1
-                self.at += 2
+                begun = line_end or self.at + 1
+                self.at = line_end or self.at + 2
             else:
                 self.at += 1
         self.at = min(self.at, len(self.value))

@@ -257,7 +257,7 @@ def _model_of_image(unit: Unit) -> Given | None:
 
 
 def _is_path(name: str) -> bool:
-    return name.startswith(("/", "./", "../", "~", "pvc://", "s3://", "gs://")) or bool(unsettled(name))
+    return name.startswith(("/", "./", "../", "~")) or ("://" in name and not name.startswith("hf://")) or bool(unsettled(name))
 
 
 def _put_gpus(unit: Unit, facts: Facts) -> None:
@@ -273,7 +273,7 @@ def _put_gpus(unit: Unit, facts: Facts) -> None:
     if facts.gpu is not None:
         unit.inputs["gpu"] = Input(value=facts.gpu, origin="option")
         return
-    if not gpus.types:
+    if not gpus.types or is_size(str(gpus.types[0].value)):
         return
     partition = str(gpus.partition.value) if gpus.partition is not None else None
     read = _input(gpus.types[0])
@@ -281,6 +281,11 @@ def _put_gpus(unit: Unit, facts: Facts) -> None:
         group = find_named_gpu(str(read.value), partition)
         read = replace(read, value=group.gpu.id if group is not None else read.value, written=str(read.value))
     unit.inputs["gpu"] = read
+
+
+def is_size(text: str) -> bool:
+    """Whether what is said of a GPU is its memory alone (`80GB`, `24GB..48GB`), so that any GPU of that memory may come."""
+    return re.fullmatch(r"\s*(?:\.\.)?\s*\d+(?:\.\d+)?\s*[GgMm]i?[Bb]?\s*(?:\.\.\s*(?:\d+(?:\.\d+)?\s*[GgMm]i?[Bb]?)?)?\s*", text) is not None
 
 
 def alternatives(unit: Unit) -> Iterator[Given]:

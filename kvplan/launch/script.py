@@ -16,7 +16,9 @@ from kvplan.launch.words import Given, Word, split
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
 _REDIRECTION = re.compile(r"\d*(?:>>?|<<<|<|&>>?)")
 _DUPLICATION = re.compile(r"\d*[<>]&(?:\d+|-)?")
-_UNSETTLED = re.compile(rf"\$[\w{{(@*#]|`|{MASK}")
+_UNSETTLED = re.compile(rf"\$(?:[\w{{(@*#]|$)|`|{MASK}")
+_ARGUMENT = re.compile(r"\$\{?[1-9@*#]")
+_NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)", re.ASCII)
 _OPENS = ("if", "case", "for", "while", "until", "select")
 _CLOSES = ("fi", "esac", "done")
 _PASSED = ("then", "else", "elif", "do", "!", "{", "}", "time", "coproc")
@@ -110,7 +112,10 @@ class Script:
         self.variables = variables
         self.functions: dict[str, list[_Simple]] = {}
         self.called: set[str] = set()
+        # Variables whose values stand for arguments that a caller may give.
+        self.assumed: set[str] = set()
         self.blocks: list[_Block] = []
+        self.ended = False
         self.steps_left = _MOST_STEPS
 
     def steps(self, words: Sequence[Word]) -> Iterator[Step]:
@@ -124,6 +129,8 @@ class Script:
         for name, body in list(self.functions.items()):
             if name not in self.called:
                 self.variables.arguments = None
+                self.ended = False
+                self.blocks = []
                 yield from self._follow(body, 1)
 
     def _follow(self, found: list[_Simple], depth: int) -> Iterator[Step]:
@@ -135,7 +142,7 @@ class Script:
             simple = found[at]
             at += 1
             self.steps_left -= 1
-            if self.steps_left < 0:
+            if self.steps_left < 0 or self.ended:
                 return
             words = self._without_keywords(simple)
             if words is None or any(block.taken is False for block in self.blocks):
@@ -230,7 +237,8 @@ class Script:
         if ends == ")":
             met = _met(block.word, block.patterns)
             block.was_taken = _either(block.was_taken, block.taken)
-            block.taken = False if block.was_taken else met
+            # After a branch that may have been taken, another one is taken no more surely.
+            block.taken = False if block.was_taken else None if block.was_taken is None and met else met
             block.awaits, block.patterns = False, []
         return []
 
@@ -243,6 +251,10 @@ class Script:
         self.blocks[-1].taken = _truth(fields)
 
     def _tested(self, word: Word) -> list[str]:
+        if self.variables.arguments is None and _ARGUMENT.search(word.text):
+            return [word.text]  # what a script is called with is not in it
+        if any(name in self.assumed for name in _NAMED.findall(word.text)):
+            return ["$"]
         found = [each.text for each in self.variables.fields(word)]
         return found or [""]
 
@@ -288,16 +300,19 @@ class Script:
             return
         if name in self.functions and depth < _DEEPEST_CALL:
             self.called.add(name)
-            outer = self.variables.arguments
+            outer, blocks = self.variables.arguments, self.blocks
             self.variables.arguments = fields[1:]
+            self.blocks = [_Block("call", taken=None if self._conditional else True)]
             yield from self._follow(self.functions[name], depth + 1)
-            self.variables.arguments = outer
+            self.variables.arguments, self.blocks = outer, blocks
             return
         body = simple.input
         if body is not None:
             value = self.variables.value(body.place if body.place is not None else Text(body.text))
             body = replace(body, text=value.value, place=value if value.runs else None)
         yield Step(fields, self.variables, body, simple.output, self._conditional)
+        if name in ("exec", "exit") and not self._conditional and depth == 0 and (name == "exit" or len(fields) > 1):
+            self.ended = True  # nothing behind it is reached
 
     def _eval(self, fields: list[Word], depth: int) -> Iterator[Step]:
         parts: list[Text | str] = []
@@ -350,6 +365,10 @@ class Script:
             return
         if settled:
             variables.open.discard(name)
+        if variables.arguments is None and _ARGUMENT.search(word.text):
+            self.assumed.add(name)
+        else:
+            self.assumed.discard(name)
         text = f"{name}={value.value}"
         place = word.place if word.place is not None and value.runs and "$" not in word.text and not word.pieces else None
         shown = Word(text, word.start, word.end, word.origin, place=place or _prefixed(name, word, value))

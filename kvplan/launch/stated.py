@@ -39,6 +39,7 @@ class Stated:
     Attributes:
         values: by the shared names; a text where it is not settled (see `unsettled`).
         flags: every flag that was read, by the engine's own name.
+        keys: of a configuration file, by dotted names with underscores.
         problems: in the order they stand.
         open_words: words whose flag is not known because they are variables or templates.
 
@@ -46,6 +47,7 @@ class Stated:
 
     values: dict[str, Given] = field(default_factory=dict)
     flags: dict[str, Given] = field(default_factory=dict)
+    keys: dict[str, Given] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     open_words: list[Word] = field(default_factory=list)
 
@@ -105,6 +107,8 @@ class Flags:
         if wrapped:
             for name, main in _OF_WORKERS.items():
                 self.names.setdefault(name, (main, "one"))
+        yaml = table.get("yaml", {}).get("keys", {})
+        self.keys = {key for keys in yaml.values() for key in keys}
         self.loose = {_plain(name): name for name in self.names}
 
     def read(self, words: Sequence[Word]) -> Stated:
@@ -127,6 +131,7 @@ class Flags:
             elif self.table.get("positional") and "model" not in found.flags:
                 found.flags["model"] = Given(word.text, (word,))
         self._share(found)
+        self.take_keys(found.keys, found)
         return found
 
     def _is_flag(self, text: str) -> bool:
@@ -135,6 +140,10 @@ class Flags:
     def _flag(self, words: Sequence[Word], at: int, word: Word, found: Stated) -> int:
         """Read one flag with its values; return where the next one stands."""
         name, equals, value = word.text.partition("=")
+        key = name.lstrip("-").replace("-", "_")
+        if ("." in key or key in self.keys) and name not in self.names and not equals and at < len(words):
+            found.keys[key] = Given(words[at].text, (word, words[at]))
+            return at + 1
         known = self._known(name, word, found)
         if known is None:
             # What follows an unknown flag is most likely its value; it is no model.
@@ -148,6 +157,10 @@ class Flags:
             found.flags[main] = Given(value, (word,))
             return at
         if takes == "none":
+            if word.place is not None and at < len(words) and words[at].text.lower() in ("true", "false"):
+                # A key of a configuration file, written as flag and value.
+                found.flags[main] = Given(words[at].text.lower() == "true", (word, words[at]))
+                return at + 1
             found.flags[main] = Given(True, (word,))
             return at
         most = {"many": len(words), "one": 1, "maybe": 1, "each": 1}[takes]

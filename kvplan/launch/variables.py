@@ -10,7 +10,7 @@ from kvplan.launch.words import MOST_CHARACTERS, Given, Piece, Word, too_long
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SIMPLE = re.compile(r"\$([A-Za-z_]\w*|[0-9@*#?$!-])", re.ASCII)
 _BRACED = re.compile(r"(#?)([A-Za-z_]\w*|[0-9@*]+)(\[[^\]]*\])?(.*)", re.ASCII | re.DOTALL)
-_ITEMS = re.compile(r"\$(?:[@*]|\{(?:[@*]|\w+\[[@*]\])[^}]*\})", re.ASCII)
+_ITEMS = re.compile(r"\$(?:[@*]|\{(?:[@*]|\w+\[[@*]\]).*\})", re.ASCII | re.DOTALL)
 _ARITHMETIC = re.compile(r"[\d\s+*/%()-]+", re.ASCII)
 _DEEPEST = 8
 

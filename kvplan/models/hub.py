@@ -8,7 +8,7 @@ from typing import Any
 
 from kvplan.checkpoints.hub import read_hub
 from kvplan.errors import HubError, HubOfflineError
-from kvplan.hub import HubNoFileError, explained, full_name, reason, split_name
+from kvplan.hub import HubNoFileError, explained, full_name, reason, split_name, why_offline
 from kvplan.models.hugging_face import QUANTISATION_FILE, lacks_quantisation, read_config, with_quantisation
 from kvplan.models.source import MAX_CONFIG_BYTES, parse_config, read_limited
 from kvplan.models.spec import ModelSpec, Note
@@ -58,11 +58,12 @@ def _read_json(name: str, file: str, *, quietly: bool = False) -> Any:
 
 def _download(repository: str, revision: str | None, file: str, *, quietly: bool) -> Path:
     """Return the local path of the configuration, downloaded where the cache has no copy that is up to date."""
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url  # noqa: PLC0415
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url  # noqa: PLC0415
     from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415  the client costs 0.2 s: only on use
 
     named = full_name(repository, revision)
-    if not constants.HF_HUB_OFFLINE:
+    why = why_offline()
+    if why is None:
         try:
             # Asked first, so that nothing oversized is ever transferred.
             size = get_hf_file_metadata(hf_hub_url(repository, file, revision=revision)).size
@@ -75,8 +76,6 @@ def _download(repository: str, revision: str | None, file: str, *, quietly: bool
             why = reason(error)
         else:
             raise HubError(f"{named}: its {file} has {size:,} bytes: not a model configuration.")
-    else:
-        why = "HF_HUB_OFFLINE is set"
     try:
         path = Path(hf_hub_download(repository, file, revision=revision, local_files_only=True))
     except Exception as error:

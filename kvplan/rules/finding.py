@@ -120,6 +120,12 @@ class Checked:
         """The findings that are not suppressed."""
         return [finding for finding in self.findings if not finding.suppressed]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contract's document, exactly what --json prints."""
+        from kvplan.report.check.json import document  # noqa: PLC0415  what is found does not depend on how it is said
+
+        return document(self)
+
     @property
     def counts(self) -> Counts:
         """How many of each."""

@@ -23,7 +23,15 @@ def fixes(planned: Planned) -> tuple[Fix, ...]:
     plan = planned.unit.plan
     if plan is None:
         return ()
-    return tuple(fix for remedy in plan.remedies if (fix := _fix(planned, remedy)) is not None)
+    # GPUs that are asked for already cost nothing more: using them comes first.
+    remedies = sorted(plan.remedies, key=lambda remedy: not _uses_what_is_there(planned, remedy))
+    return tuple(fix for remedy in remedies if (fix := _fix(planned, remedy)) is not None)
+
+
+def _uses_what_is_there(planned: Planned, remedy: Remedy) -> bool:
+    count = planned.unit.inputs["gpu_count_requested"].value
+    gpus = remedy.plan.deployment.parallel.gpus
+    return "tensor_parallel" in remedy.changes and isinstance(count, int) and gpus <= count
 
 
 def _fix(planned: Planned, remedy: Remedy) -> Fix | None:
@@ -46,7 +54,7 @@ def _fix(planned: Planned, remedy: Remedy) -> Fix | None:
         edits = None if counted is None or edits is None else [*edits, *counted]
         gpus = remedy.plan.deployment.parallel.gpus
         change = f"{change} on {gpus} GPUs"
-    ordered = sorted(edits or (), key=lambda edit: (edit.place.path, edit.place.start))
+    ordered = sorted((edit for edit in edits or () if edit.text != edit.place.text), key=lambda edit: (edit.place.path, edit.place.start))
     return Fix(change=change, effect=remedy.effect, edits=tuple(ordered))
 
 

@@ -44,7 +44,8 @@ def _capacity(planned: Planned, plan: Plan) -> Iterator[Finding]:
             yield _memory(planned, "KVP106", at, plan.reasons[0])
             return
         message = (
-            f"the cache holds {_most(plan)}, less than one request of {plan.request.context_tokens:,}: {plan.reasons[0]}"
+            f"the cache holds {_most(plan)}, less than one request of {plan.request.context_tokens:,}: that takes "
+            f"{format_bytes(plan.bytes_per_request)} per GPU, {format_bytes(plan.kv_cache_bytes or 0)} are there."
         )
         yield _memory(planned, "KVP102", at, message)
     elif planned.held == "does_not_fit":

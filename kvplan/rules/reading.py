@@ -7,7 +7,7 @@ from kvplan.deploy.unit import Open, place_of
 from kvplan.engines import built
 from kvplan.launch.stated import Problem
 from kvplan.launch.text import MASK, Place
-from kvplan.rules.finding import Edit, Finding, Fix
+from kvplan.rules.finding import Edit, Finding, Fix, Label
 from kvplan.rules.make import finding
 
 _CODES = {"unknown": "KVP004", "removed": "KVP005", "ambiguous": "KVP006", "value": "KVP007", "ignored": "KVP009"}
@@ -46,15 +46,26 @@ def _open(planned: Planned) -> Iterator[Finding]:
     """Name what makes a verdict unknown, each with the option that settles it."""
     unit = planned.unit
     refused = {planned.error.message.rstrip(".")} if planned.error is not None else set()
+    by_code: dict[str, list[Open]] = {}
     for each in unit.open:
-        if each.what in refused:
-            continue
-        code = _code_of(planned, each)
-        settle = f" Settle it: {each.settle}" if each.settle else ""
-        yield finding(code, planned, each.place or unit.place, f"{each.what}.{settle}", identity=(each.what[:200],))
+        if each.what not in refused:
+            by_code.setdefault(_code_of(each), []).append(each)
+    if "KVP404" in by_code:
+        # Nothing that is settled gives this engine a plan.
+        by_code = {code: found for code, found in by_code.items() if code in ("KVP404", "KVP008")}
+    for code, found in by_code.items():
+        settle = "; ".join(dict.fromkeys(each.settle for each in found if each.settle))
+        message = "; ".join(each.what for each in found) + "." + (f" Settle it: {settle}" if settle else "")
+        places = [each.place for each in found if each.place is not None]
+        at = places[0] if places else unit.place
+        yield finding(
+            code, planned, at, message,
+            labels=tuple(Label(each.place, each.what) for each in found[1:] if each.place is not None and each.place != at),
+            identity=tuple(each.what[:200] for each in found),
+        )  # fmt: skip
 
 
-def _code_of(planned: Planned, each: Open) -> str:
+def _code_of(each: Open) -> str:
     if "memory model" in each.what or "memory follows other rules" in each.what:
         return "KVP404"
     if each.what.startswith("this is a part"):

@@ -50,7 +50,7 @@ def _count(planned: Planned) -> Iterator[Finding]:
     elif needed < there and (stated or unit.engine not in _TAKE_ALL) and not unit.workload.sets_parallelism:
         yield finding(
             "KVP202", planned, count.place or unit.place,
-            f"{there - needed} of {there} GPUs stay unused: the engine runs on {needed} (tensor x pipeline x data parallel = {sizes}).",
+            f"{there - needed} of {there} GPUs {'stays' if there - needed == 1 else 'stay'} unused: the engine runs on {needed} (tensor x pipeline x data parallel = {sizes}).",
             labels=tuple(label for label in labels if label.place != count.place),
             fixes=_fixes(planned, needed, nodes),
             identity=("count",),
@@ -73,7 +73,7 @@ def _fixes(planned: Planned, needed: int, nodes: int) -> tuple[Fix, ...]:
     if nodes > 1 or count.place is None or count.place.text.strip("\"'") != str(count.value):
         return ()
     text = count.place.text.replace(str(count.value), str(needed))
-    return (Fix(change=f"ask for {needed} GPUs", effect="as many as the parallel sizes need", edits=(Edit(count.place, text),)),)
+    return (Fix(change=f"ask for {needed} GPU{'s' if needed != 1 else ''}", effect="as many as the parallel sizes need", edits=(Edit(count.place, text),)),)
 
 
 def _heads(planned: Planned) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ _DEVICE = re.compile(r"nvidia\.com/gpu=(\S+)|/dev/nvidia(\d+)(?::.*)?")
 # What ends a command for the library that compose splits with (mattn/go-shellwords).
 _ENDS = ";&|<>"
 _DEEPEST = 8
+_MOST_FILES = 20
 
 
 def read(file: File) -> Iterator[Workload]:
@@ -77,6 +78,7 @@ class _Project:
         if (own := _get(layers, "command", empty=True)).kind in ("scalar", "list") and script is None:
             args = self.words(own)
         environment = dict(built.environment) if built is not None else {}
+        environment |= self.environment(layers)
         return Workload(
             format="docker-compose",
             name=f"service {key.value}",
@@ -86,8 +88,8 @@ class _Project:
             args=args,
             script=script,
             version=built.version if built is not None else None,
-            environment=environment | self.environment(layers),
-            gpus=self.gpus(layers),
+            environment=environment,
+            gpus=self.gpus(layers, environment),
             memory=self.size(layers, ("deploy", "resources", "limits", "memory")) or self.size(layers, ("mem_limit",)),
             shared_memory=self.size(layers, ("shm_size",)),
             replicas=self.count(layers, ("deploy", "replicas")) or self.count(layers, ("scale",)),
@@ -147,7 +149,7 @@ class _Project:
         """Return a service's variables: those of its env files, then its own."""
         found: dict[str, Given] = {}
         for layer in reversed(layers):
-            for entry in layer.get("env_file").each():
+            for entry in layer.get("env_file").each()[:_MOST_FILES]:
                 path = self.text(entry if entry.kind == "scalar" else entry.get("path")).value
                 other = self.file.beside(path) if path else None
                 if other is not None:
@@ -175,7 +177,7 @@ class _Project:
 
     # -- GPUs --------------------------------------------------------------------------------------------------------
 
-    def gpus(self, layers: tuple[Node, ...]) -> Gpus:
+    def gpus(self, layers: tuple[Node, ...], environment: dict[str, Given]) -> Gpus:
         """Return the GPUs that a service reserves: by devices, by `gpus`, by name, or by the variable of NVIDIA's runtime."""
         for layer in layers:
             reserved = layer.get("deploy", "resources", "reservations")
@@ -190,7 +192,7 @@ class _Project:
                     return Gpus(count=_some(self.text(spec.get("value"))))
             if (named := self.named(layer.get("devices"))) is not None:
                 return named
-        visible = self.environment(layers).get("NVIDIA_VISIBLE_DEVICES")
+        visible = environment.get("NVIDIA_VISIBLE_DEVICES")
         if visible is not None and visible.value not in ("all", "none", "void", "") and "$" not in str(visible.value):
             return Gpus(count=Given(len(str(visible.value).split(",")), visible.words))
         return Gpus()

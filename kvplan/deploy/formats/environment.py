@@ -14,7 +14,8 @@ _NAME = re.compile(r"(?:.*\.)?env(?:\.(?:example|sample|template|dist|local|prod
 _COMPOSE = ("docker-compose.yml", "docker-compose.yaml", "compose.yaml", "compose.yml", "podman-compose.yml")
 # Of no one engine: where a model comes from, which devices there are.
 _GENERAL = ("HF_", "HUGGING", "CUDA_", "NCCL_", "NVIDIA_", "TRANSFORMERS_", "NGC_", "PYTORCH_", "OMP_")
-_PROPERTY = re.compile(r"^[ \t]*([A-Za-z][\w.-]*)[ \t]*[=:][ \t]*([^\r\n]*?)[ \t]*$", re.MULTILINE)
+_PROPERTY = re.compile(r"^[ \t]*([A-Za-z][\w.-]*)[ \t]*[=:][ \t]*([^\r\n]*)$", re.MULTILINE)
+_TEMPLATE = re.compile(r"\{\{.{0,400}?\}\}")
 _ENGINES = {"vllm": "vllm", "lmi-dist": "vllm", "trtllm": "tensorrt-llm", "auto": "vllm"}
 
 
@@ -59,7 +60,7 @@ def _properties(file: File) -> Iterator[Workload]:
         name = file.text.cut(*match.span(1))
         if match[1].startswith("option."):
             name = name.replaced(match[1].upper().replace(".", "_").replace("-", "_"))
-            value = file.text.cut(*match.span(2)).masked(re.compile(r"\{\{.*?\}\}"))
+            value = file.text.cut(match.start(2), match.start(2) + len(match[2].rstrip())).masked(_TEMPLATE)
             environment[name.value] = value_of(name, value)
     batching = environment.get("OPTION_ROLLING_BATCH")
     engine = _ENGINES.get(str(batching.value).lower() if batching is not None else "vllm")

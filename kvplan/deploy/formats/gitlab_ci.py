@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from kvplan.deploy.file import File
+from kvplan.deploy.mentions import mentions_engine
 from kvplan.deploy.tree import NOTHING, Node
 from kvplan.deploy.variables import listed
 from kvplan.deploy.workload import Workload
@@ -10,6 +11,7 @@ from kvplan.launch.text import Text, join
 from kvplan.launch.words import Given, Word
 
 _DEEPEST = 8
+_MOST_LAYERS = 20
 
 
 def read(file: File) -> Iterator[Workload]:
@@ -26,13 +28,15 @@ def read(file: File) -> Iterator[Workload]:
                 or key.value in ("default", "variables", "workflow", "include")
             ):
                 continue
-            layers = (*_layers(job, root, 0), root.get("default"), root)
+            layers = (*_layers(job, root), root.get("default"), root)
             script = _script(layers)
             if script is None:
                 continue
             environment = dict(variables)
             for layer in reversed(layers[:-1]):
                 environment |= _variables(layer.get("variables"))
+            if not mentions_engine(script.value, *(str(value.value) for value in environment.values())):
+                continue
             image = _first(layers, "image")
             image = image.get("name") if image.kind == "map" else image
             yield Workload(
@@ -46,13 +50,14 @@ def read(file: File) -> Iterator[Workload]:
             )
 
 
-def _layers(job: Node, root: Node, depth: int) -> tuple[Node, ...]:
+def _layers(job: Node, root: Node) -> tuple[Node, ...]:
     """Return a job and those that it extends, its own first; the last of several that are extended wins."""
-    found = [job]
-    for name in reversed(job.get("extends").each()):
-        base = root.get(name.string)
-        if base.kind == "map" and depth < _DEEPEST:
-            found += _layers(base, root, depth + 1)
+    found: list[Node] = []
+    waiting = [job]
+    while waiting and len(found) < _MOST_LAYERS:
+        found.append(waiting.pop(0))
+        bases = [root.get(name.string) for name in reversed(found[-1].get("extends").each()[:_MOST_LAYERS])]
+        waiting = [base for base in bases if base.kind == "map"] + waiting
     return tuple(found)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from kvplan.deploy.file import File
 from kvplan.deploy.formats.kubeai import of_profile
 from kvplan.deploy.helm import KUBEAI, Block, blocks
+from kvplan.deploy.overlay import mapping_of
 from kvplan.deploy.pods import Stream, container_workload, gpu_types, read_environment, substituted
-from kvplan.deploy.tree import NOTHING, Node
+from kvplan.deploy.tree import Node
 from kvplan.deploy.uris import model_at
 from kvplan.deploy.workload import Gpus, Workload, given, word, words
 from kvplan.launch.words import Given
@@ -50,7 +51,8 @@ def _gpus(profile: Node, block: Block) -> tuple[Gpus, tuple[str, ...]]:
     if not table:
         return of_profile(profile)
     named, _ = of_profile(profile)
-    own = container_workload(table, format="", name="", stream=Stream(), pod=NOTHING, types=gpu_types(table)).gpus
+    as_container = mapping_of(table, resources=table)
+    own = container_workload(as_container, format="", name="", stream=Stream(), types=gpu_types(table)).gpus
     each = own.count.value if own.count is not None else None
     count = own.count
     if isinstance(each, int) and times.isdecimal() and len(times) < 6:

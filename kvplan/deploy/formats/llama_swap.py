@@ -12,7 +12,7 @@ from kvplan.launch.text import Text, join
 from kvplan.launch.words import MOST_CHARACTERS
 
 _MACRO = re.compile(r"\$\{([\w.-]+)\}", re.ASCII)
-_DEEPEST = 8
+_DEEPEST = 20
 _FIRST_PORT = "5800"  # llama-swap's default of startPort
 
 
@@ -25,15 +25,15 @@ def read(file: File) -> Iterator[Workload]:
         common = _macros(root.get("macros"))
         common.setdefault("PORT", Text(root.get("startPort").string or _FIRST_PORT))
         for key, node in models:
-            macros = common | {"MODEL_ID": key.text} | _macros(node.get("macros"))
+            macros = _Macros(common | {"MODEL_ID": key.text} | _macros(node.get("macros")))
             beside = [name for group in together if key.value in group for name in group if name != key.value]
             shown = ", ".join(dict.fromkeys(beside))
             yield Workload(
                 format="llama-swap",
                 name=f"model {key.value}",
                 place=key.place,
-                command=split_text(_put_in(_without_comments(node.get("cmd").text), macros, 0), comments=True),
-                environment=listed(node.get("env"), lambda text, macros=macros: _put_in(text, macros, 0)),  # type: ignore[misc]
+                command=split_text(macros.put_in(_without_comments(node.get("cmd").text)), comments=True),
+                environment=listed(node.get("env"), macros.put_in),
                 notes=(f"may run at the same time as {shown}",) if shown else (),
                 templated=document.templated,
             )
@@ -67,21 +67,29 @@ def _without_comments(text: Text) -> Text:
     return join(parts)
 
 
-def _put_in(text: Text, macros: Mapping[str, Text], depth: int) -> Text:
-    """Return a text with its macros put in; those that are not known stay."""
-    if "${" not in text.value or depth >= _DEEPEST:
-        return text
-    parts: list[Text] = []
-    done, left = 0, MOST_CHARACTERS
-    for match in _MACRO.finditer(text.value):
-        known = macros.get(match[1])
-        if known is None:
-            continue
-        value = _put_in(known, {name: each for name, each in macros.items() if name != match[1]}, depth + 1)
-        left -= len(value.value)
-        if left < 0:
-            return text
-        parts += [text.cut(done, match.start()), value]
-        done = match.end()
-    parts.append(text.cut(done))
-    return join(parts)
+class _Macros:
+    """Macros of a model; each is worked out once, with those that it names put in."""
+
+    def __init__(self, written: Mapping[str, Text]) -> None:
+        self.written = written
+        self.done: dict[str, Text | None] = {}
+
+    def value(self, name: str, depth: int) -> Text | None:
+        """Return what a macro stands for; None where it is not known, or leads back to itself."""
+        if name not in self.done and name in self.written and depth < _DEEPEST:
+            self.done[name] = None
+            self.done[name] = self.put_in(self.written[name], depth + 1)
+        return self.done.get(name)
+
+    def put_in(self, text: Text, depth: int = 0) -> Text:
+        """Return a text with its macros put in; those that are not known stay."""
+        parts: list[Text] = []
+        done, left = 0, MOST_CHARACTERS
+        for match in _MACRO.finditer(text.value):
+            known = self.value(match[1], depth)
+            if known is None or (left := left - len(known.value)) < 0:
+                continue
+            parts += [text.cut(done, match.start()), known]
+            done = match.end()
+        parts.append(text.cut(done))
+        return join(parts)

@@ -26,7 +26,7 @@ _VARIABLES = re.compile(r"[\"'](?:HF_MODEL_ID|OPTION_MODEL_ID|SM_(?:VLLM|SGLANG)
 _STARTS = re.compile(
     r"\bvllm serve\b|vllm\.entrypoints|sglang serve\b|sglang\.launch_server|llama-server|llama_cpp\.server"
     r"|text-generation-launcher|trtllm-serve|tensorrt_llm\.|lmdeploy serve api_server|ollama serve|dynamo\.(?:vllm|sglang|trtllm)"
-    r"|\b(?:docker|podman) run\b.*(?:vllm|sglang|text-generation-inference|llama\.cpp|ollama|trtllm|lmdeploy)",
+    r"|\b(?:docker|podman) run\b.{0,4000}?(?:vllm|sglang|text-generation-inference|llama\.cpp|ollama|trtllm|lmdeploy)",
     re.DOTALL,
 )
 _NO_STARTS = re.compile(r"(?:\S*/)?(?:pkill|pgrep|killall|kill|ramalama|which|pip\d?|apt(?:-get)?|grep|ps|git|curl)\b")

@@ -9,11 +9,12 @@ from kvplan.deploy.hcl import blocks, read_hcl
 from kvplan.deploy.hcl_values import Values
 from kvplan.deploy.tree import NOTHING, Document, Node
 from kvplan.deploy.workload import Gpus, Workload
-from kvplan.launch.text import MASK, Source, Text
+from kvplan.launch.text import MASK, Source
 from kvplan.launch.words import Given
 
 # Files of a configuration that state what its references mean.
 _BESIDE = ("variables.tf", "locals.tf", "terraform.tfvars")
+_MOST_NODES, _DEEPEST = 20_000, 50
 _MANIFESTS = (("kubectl_manifest", "yaml_body"), ("kubernetes_manifest", "manifest"))
 
 
@@ -66,7 +67,7 @@ def _inner(name: str, path: str, nodes: list[Node], values: Values) -> Iterator[
         whole = values.node(node)
         if whole.kind == "map":
             inner = File(Source(path, ""))
-            inner.documents = [Document(_settled(whole, values, 0), whole.place)]
+            inner.documents = [Document(_settled(whole, values, [_MOST_NODES]), whole.place)]
         elif whole.kind == "scalar" and not whole.plain:
             inner = File.of(values.put_in(whole.text), path)
         else:
@@ -75,16 +76,17 @@ def _inner(name: str, path: str, nodes: list[Node], values: Values) -> Iterator[
             yield replace(workload, name=f"{name}, {workload.name}")
 
 
-def _settled(node: Node, values: Values, depth: int) -> Node:
-    """Return a mapping with its references put in."""
+def _settled(node: Node, values: Values, left: list[int], depth: int = 0) -> Node:
+    """Return a mapping with its references put in; what goes on without end is left out."""
     node = values.node(node)
-    if depth > 50:
+    left[0] -= 1
+    if depth > _DEEPEST or left[0] < 0:
         return NOTHING
     copy = Node(node.kind, node.source, node.start, node.end, value=node.value, style=node.style, plain=node.plain)
-    copy.pairs = [(key, _settled(value, values, depth + 1)) for key, value in node.pairs]
+    copy.pairs = [(key, _settled(value, values, left, depth + 1)) for key, value in node.pairs]
     copy.index = {key.value: (key, value) for key, value in copy.pairs}
-    copy.items = [_settled(each, values, depth + 1) for each in node.items]
+    copy.items = [_settled(each, values, left, depth + 1) for each in node.items]
     if node.kind == "scalar":
-        text: Text = values.text(node)
-        copy.value, copy.text = text.value, text
+        copy.text = values.text(node)
+        copy.value = copy.text.value
     return copy

@@ -138,13 +138,16 @@ def test_services_that_extend_others():
         ("deploy: {resources: {reservations: {devices: [{device_ids: ['0,1'], capabilities: [gpu]}]}}}", 2),
         ("deploy: {resources: {reservations: {devices: [{device_ids: ['${G}'], capabilities: [gpu]}]}}}", "${G}"),
         ("deploy: {resources: {reservations: {devices: [{count: 1, capabilities: [tpu]}]}}}", None),
-        ("deploy: {resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: NVIDIA-GPU, value: 2}}]}}}", 2),
+        (
+            "deploy: {resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: NVIDIA-GPU, value: 2}}]}}}",
+            2,
+        ),
         ("gpus: all", None),
         ("gpus: 2", 2),
         ("gpus: [{driver: nvidia, count: 2}]", 2),
         ("devices: [nvidia.com/gpu=0, nvidia.com/gpu=1]", 2),
         ("devices: [nvidia.com/gpu=all]", None),
-        ("runtime: nvidia\n    environment: [NVIDIA_VISIBLE_DEVICES=0,1]", 2),
+        ('runtime: nvidia\n    environment: ["NVIDIA_VISIBLE_DEVICES=0,1"]', 2),
         ("runtime: nvidia\n    environment: [NVIDIA_VISIBLE_DEVICES=all]", None),
     ],
 )
@@ -156,8 +159,10 @@ def test_gpus_of_a_service(body, count):
 
 def test_named_devices_are_placed_together():
     """The number of devices that a list names stands where the list does."""
-    found = service('    deploy:\n      resources:\n        reservations:\n          devices:\n            - device_ids: ["0", "1"]\n')
-    assert at(found.gpus.count) == ("compose.yaml", 8, 28, '["0", "1"]')
+    found = service(
+        '    deploy:\n      resources:\n        reservations:\n          devices:\n            - device_ids: ["0", "1"]\n'
+    )
+    assert at(found.gpus.count) == ("compose.yaml", 8, 27, '["0", "1"]')
 
 
 def test_sizes_are_binary():

@@ -8,7 +8,11 @@ MODEL = 'CMD ["--model", "a/b"]\n'
 
 def test_cmd_follows_the_entry_point():
     """The words of CMD are appended to those of ENTRYPOINT, each at its place."""
-    found = only("dockerfile", "Dockerfile", 'FROM python:3.12\nENTRYPOINT ["vllm", "serve"]\nCMD ["a/b", "--max-model-len", "8192"]\n')
+    found = only(
+        "dockerfile",
+        "Dockerfile",
+        'FROM python:3.12\nENTRYPOINT ["vllm", "serve"]\nCMD ["a/b", "--max-model-len", "8192"]\n',
+    )
     assert (texts(found.command), texts(found.args)) == (["vllm", "serve"], ["a/b", "--max-model-len", "8192"])
     assert at(found.args[2]) == ("Dockerfile", 3, 33, "8192")
 
@@ -31,7 +35,11 @@ def test_shell_forms():
 
 def test_lists_may_go_over_lines():
     """Lines that go on, comments and empty lines between them are one instruction; places stay right."""
-    found = only("dockerfile", "Dockerfile", 'FROM x\nCMD ["vllm", "serve", \\\n  # the model\n  "a/b", \\\n\n  "--max-model-len", "4096"]\n')
+    found = only(
+        "dockerfile",
+        "Dockerfile",
+        'FROM x\nCMD ["vllm", "serve", \\\n  # the model\n  "a/b", \\\n\n  "--max-model-len", "4096"]\n',
+    )
     assert texts(found.args) == ["vllm", "serve", "a/b", "--max-model-len", "4096"]
     assert at(found.args[4]) == ("Dockerfile", 6, 23, "4096")
 
@@ -64,7 +72,11 @@ def test_a_new_entry_point_leaves_the_bases_cmd():
 
 def test_variables_of_all_forms():
     """Several in a line, quotes, blanks in the older form, arguments with defaults, values of one line as before it."""
-    text = "FROM vllm/vllm-openai:v1\nARG LEN=8192\n" + 'ENV A="x y" B=$LEN C=\\$LEN\nENV D the rest \nENV A=2 E=$A\n' + MODEL
+    text = (
+        "FROM vllm/vllm-openai:v1\nARG LEN=8192\n"
+        'ENV A="x y" B=$LEN C=\\$LEN\nENV D the rest \nENV A=2 E=$A\n'
+        + MODEL
+    )
     found = only("dockerfile", "Dockerfile", text)
     assert values(found.environment) == {"A": "2", "B": "8192", "C": "$LEN", "D": "the rest", "E": "x y"}
     assert at(found.environment["B"]) == ("Dockerfile", 2, 9, "8192")
@@ -78,7 +90,9 @@ def test_here_documents_are_passed_over():
 
 def test_an_engine_that_is_installed_has_its_version():
     """`pip install vllm==...` tells the version where the image does not."""
-    found = only("dockerfile", "Dockerfile", "FROM python\nARG V=0.8.4\nRUN pip install \\\n vllm==${V} x\nCMD vllm serve a/b\n")
+    found = only(
+        "dockerfile", "Dockerfile", "FROM python\nARG V=0.8.4\nRUN pip install \\\n vllm==${V} x\nCMD vllm serve a/b\n"
+    )
     assert (found.version.value, at(found.version)) == ("0.8.4", ("Dockerfile", 2, 7, "0.8.4"))
 
 

@@ -8,12 +8,15 @@ PATH = ".github/workflows/ci.yml"
 
 
 def workflow(steps, head="", job=""):
-    return f"name: x\non:\n  workflow_dispatch:\n    inputs: {{len: {{default: '4096'}}}}\n{head}jobs:\n  t:\n{job}    steps:\n{steps}"
+    on = "on:\n  workflow_dispatch:\n    inputs: {len: {default: '4096'}}\n"
+    return f"name: x\n{on}{head}jobs:\n  t:\n{job}    steps:\n{steps}"
 
 
 def test_steps_are_scripts():
     """Every step that names an engine is a script of its own, at its place; steps of other actions are passed over."""
-    text = workflow("    - uses: actions/checkout@v4\n    - name: serve\n      run: |\n        vllm serve a/b --tp 2\n    - run: make\n")
+    text = workflow(
+        "    - uses: actions/checkout@v4\n    - name: serve\n      run: |\n        vllm serve a/b --tp 2\n    - run: make\n"
+    )
     found = only("github_workflow", PATH, text)
     assert (found.name, found.place.line, found.script.value) == ("job t, step serve", 9, "vllm serve a/b --tp 2\n")
     assert found.script.cut(11, 14).place().line == 11
@@ -23,7 +26,9 @@ def test_steps_are_scripts():
 def test_variables_of_all_levels():
     """The workflow's, the job's and the step's variables reach the step; expressions among them are put in."""
     text = workflow(
-        "    - {env: {C: '${{ env.A }}'}, run: vllm serve $A}\n", head="env: {A: a/b, B: 1}\n", job="    env: {B: 2, X: '${{ secrets.X }}'}\n"
+        "    - {env: {C: '${{ env.A }}'}, run: vllm serve $A}\n",
+        head="env: {A: a/b, B: 1}\n",
+        job="    env: {B: 2, X: '${{ secrets.X }}'}\n",
     )
     own = values(only("github_workflow", PATH, text).environment)
     assert (own["A"], own["B"], own["C"], set(own["X"])) == ("a/b", "2", "a/b", {MASK})
@@ -59,13 +64,21 @@ def test_containers_and_services():
 
 def test_composite_actions():
     """Steps of an action are read like a job's, with the defaults of its inputs."""
-    text = "inputs: {m: {default: a/b}}\nruns:\n  using: composite\n  steps:\n  - {shell: bash, run: 'vllm serve ${{ inputs.m }}'}\n"
+    text = "inputs: {m: {default: a/b}}\nruns:\n  steps:\n  - {shell: bash, run: 'vllm serve ${{ inputs.m }}'}\n"
     assert only("github_workflow", "action.yml", text).script.value == "vllm serve a/b"
 
 
 def test_other_yaml_is_none():
     """Scripts of other shells, and files of other formats, are not read."""
-    assert workloads("github_workflow", PATH, workflow("    - {shell: python, run: 'import vllm'}\n    - 3\n    - run: [vllm]\n")) == []
+    assert (
+        workloads(
+            "github_workflow", PATH, workflow("    - {shell: python, run: 'import vllm'}\n    - 3\n    - run: [vllm]\n")
+        )
+        == []
+    )
     assert workloads("github_workflow", "a.yml", "jobs: {a: {steps: [{run: vllm serve x}]}}\n") == []
     assert workloads("github_workflow", PATH, "name: x\njobs: [1]\n") == []
-    assert workloads("github_workflow", PATH, "name: x\njobs: {a: 3, b: {steps: 3, services: 3, env: 3, strategy: 3}}\n") == []
+    assert (
+        workloads("github_workflow", PATH, "name: x\njobs: {a: 3, b: {steps: 3, services: 3, env: 3, strategy: 3}}\n")
+        == []
+    )

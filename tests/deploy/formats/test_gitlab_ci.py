@@ -30,4 +30,7 @@ def test_jobs_are_scripts():
 def test_other_files_are_none():
     """Only files of GitLab's name are read; odd types do no harm."""
     assert workloads("gitlab_ci", "ci.yml", PIPELINE) == []
-    assert workloads("gitlab_ci", ".gitlab-ci.yml", "a: {script: {b: c}}\nb: {extends: [b, {c: d}], script: }\n[]: 1\n") == []
+    assert (
+        workloads("gitlab_ci", ".gitlab-ci.yml", "a: {script: {b: c}}\nb: {extends: [b, {c: d}], script: }\n[]: 1\n")
+        == []
+    )

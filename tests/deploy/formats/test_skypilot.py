@@ -67,7 +67,15 @@ def test_stages_of_a_pipeline():
 
 
 @pytest.mark.parametrize(
-    "text", ["run: x", "kind: Job\nresources: {}\nrun: x", "resources: {}\nrun:", "resources: {}\nrun: [a]", "resources: x\nrun: y", "[]"]
+    "text",
+    [
+        "run: x",
+        "kind: Job\nresources: {}\nrun: x",
+        "resources: {}\nrun:",
+        "resources: {}\nrun: [a]",
+        "resources: x\nrun: y",
+        "[]",
+    ],
 )
 def test_other_yaml_is_none(text):
     """A script alone, or of another format, is no task."""

@@ -10,7 +10,11 @@ UNIT = "[Unit]\nDescription=x\n[Service]\n"
 
 def test_a_command_over_lines():
     """Backslash lines are joined, comments between them left out, prefixes taken off, words placed."""
-    found = only("systemd", "vllm.service", UNIT + "ExecStart=-/usr/bin/vllm serve a/b \\\n# why\n  --max-model-len 8192 \\\n  --json '{\"a\": 1}'\n")
+    found = only(
+        "systemd",
+        "vllm.service",
+        UNIT + "ExecStart=-/usr/bin/vllm serve a/b \\\n# why\n  --max-model-len 8192 \\\n  --json '{\"a\": 1}'\n",
+    )
     assert texts(found.command) == ["/usr/bin/vllm", "serve", "a/b", "--max-model-len", "8192", "--json", '{"a": 1}']
     assert at(found.command[4]) == ("vllm.service", 6, 19, "8192")
     assert (found.name, found.place.line) == ("vllm.service", 4)
@@ -27,7 +31,8 @@ def test_variables():
     found = only(
         "systemd",
         "a.service",
-        UNIT + 'Environment=M=a/b "F=--x 1" N=3\nEnvironment=P="q r"\nExecStart=/v serve ${M} $F ${F} --$N $UNKNOWN cost$$\n',
+        UNIT
+        + 'Environment=M=a/b "F=--x 1" N=3\nEnvironment=P="q r"\nExecStart=/v serve ${M} $F ${F} --$N $UNKNOWN cost$$\n',
     )
     assert values(found.environment) == {"M": "a/b", "F": "--x 1", "N": "3", "P": "q r"}
     assert texts(found.command) == ["/v", "serve", "a/b", "--x", "1", "--x 1", "--$N", "$UNKNOWN", "cost$"]
@@ -36,7 +41,9 @@ def test_variables():
 
 def test_files_of_variables_win():
     """An EnvironmentFile beside the unit is read after the unit's own variables; one that is not there is passed over."""
-    text = UNIT + "Environment=A=1 B=1\nEnvironmentFile=-/etc/default/llm.env\nEnvironmentFile=-none\nExecStart=/x ${A}\n"
+    text = (
+        UNIT + "Environment=A=1 B=1\nEnvironmentFile=-/etc/default/llm.env\nEnvironmentFile=-none\nExecStart=/x ${A}\n"
+    )
     found = only("systemd", "a.service", text, llm__env="A=2\n# c\n")
     assert texts(found.command) == ["/x", "2"]
     assert at(found.command[1])[:3] == ("llm.env", 1, 3)

@@ -187,6 +187,7 @@ def check_file(file: File, asked: Options, *, verify: bool = True) -> FileChecke
     if not _ENGINES.search(file.source.text) and not _ENGINES.search(file.source.path):
         return found
     comments = read_comments(file)
+    file.variables = asked.configuration.facts_of(file.source.path).variables | asked.facts.variables
     own = workloads(file)
     facts = {id(each): asked.facts.over(comments.facts_for(file, each, own)).over(asked.configuration.facts_of(file.source.path)) for each in own}
     units, unread = read_units(file, own, lambda workload: facts[id(workload)])

@@ -6,7 +6,6 @@ from contextvars import ContextVar
 
 from kvplan.errors import HubError, HubGatedError, HubNotFoundError, HubOfflineError, KvplanError
 
-
 _unasked: ContextVar[bool] = ContextVar("unasked", default=False)
 
 

@@ -61,7 +61,11 @@ def _find(text: str) -> "Rule":
         return named[asked.lower()]
     from difflib import get_close_matches  # noqa: PLC0415  on the way to an error
 
-    near = get_close_matches(f"KVP{number}", rules(), n=3, cutoff=0.6) or get_close_matches(asked.lower(), named, n=3)
+    near = (
+        get_close_matches(f"KVP{number}", rules(), n=3, cutoff=0.6)
+        or get_close_matches(asked.lower(), named, n=3)
+        or [name for name in named if asked and asked.lower() in name][:3]
+    )
     hint = None if near else "`kvplan rule` lists them."
     raise UnknownNameError(f"There is no rule {asked[:60]!r}.", nearest=near, hint=hint)
 

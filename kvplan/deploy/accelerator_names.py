@@ -6,14 +6,11 @@ from kvplan.errors import KvplanError
 from kvplan.gpus import GpuGroup, find_gpu
 
 # What labels put around a GPU's name (GPU feature discovery, GKE, CoreWeave, Karpenter).
-_AROUND = re.compile(r"^(?:nvidia|nvidia-tesla|tesla|amd|accelerator)[-_ ]+|[-_ ](?:shared|vws|vgpu|nvlink(?=[-_ ])|gpu)$", re.IGNORECASE)
-# Spellings of labels that no catalogue lists, each with the GPU it stands for.
-_LABELS = {
-    "nvidia-h100-mega-80gb": "h100-sxm", "nvidia-h100-80gb": "h100-sxm", "nvidia-h200-141gb": "h200", "nvidia-tesla-a100": "a100-40gb",
-    "nvidia-a100-80gb": "a100-80gb", "nvidia-b200": "b200", "nvidia-gb200": "gb200", "nvidia-rtx-pro-6000": "rtx-pro-6000-server",
-    "h100_nvlink_80gb": "h100-sxm", "a100_nvlink_80gb": "a100-80gb", "a100_pcie_80gb": "a100-pcie-80gb",
-    "a100_nvlink": "a100-40gb", "a100_pcie_40gb": "a100-pcie-40gb",
-}  # fmt: skip
+_AROUND = re.compile(
+    r"^(?:nvidia|nvidia-tesla|tesla|amd|accelerator)[-_ ]+|[-_ ](?:shared|vws|vgpu|nvlink(?=[-_ ])|gpu)$", re.IGNORECASE
+)
+# Labels that mean another GPU than their words (GKE's G4 machines have the server edition; CoreWeave's A100 classes).
+_LABELS = {"nvidia-rtx-pro-6000": "rtx-pro-6000-server", "a100_nvlink": "a100-40gb"}
 
 
 def find_named_gpu(text: str, partition: str | None = None) -> GpuGroup | None:

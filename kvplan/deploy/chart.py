@@ -6,6 +6,7 @@ Values are looked for in scopes, the nearest first: one model of several, the en
 import re
 from collections.abc import Iterator
 
+from kvplan.deploy.helm import SETTINGS_MAPS
 from kvplan.deploy.overlay import joined_lists, mapping_of
 from kvplan.deploy.pods import count_of, gpu_types
 from kvplan.deploy.tree import NOTHING, Node
@@ -22,13 +23,6 @@ _MODEL = (
 _IN_MODEL = (
     "id", "hf", "hfId", "huggingface", "repo", "repoId", "repository", "source", "uri", "url", "path", "localPath", "name",
 )  # fmt: skip
-# Maps beside or in an engine's values that hold its settings.
-_MAPS = (
-    "vllm", "vllmConfig", "sglang", "tgi", "trtllm", "tensorrtllm", "lmdeploy", "ollama", "llamacpp", "llamaCpp", "config",
-    "configuration", "engine", "engineConfig", "server", "runtime", "params",
-    "parameters", "modelParameters", "modelConfig", "settings", "serve", "serving", "inference", "modelServer", "model",
-    "options", "flags", "deployment", "deploy", "workload", "job",
-)  # fmt: skip
 _COUNTS = (
     "gpus", "gpuCount", "gpu_count", "numGpus", "num_gpus", "numGPUs", "nGpus", "gpuRequestCount", "requestGPU", "gpusPerPod",
     "gpusPerNode", "gpuLimit", "gpuRequest",
@@ -43,8 +37,8 @@ def below(scopes: tuple[Node, ...]) -> Iterator[Node]:
     """Yield scopes and the maps of settings in them, one or two deep, each once."""
     seen: set[int] = set()
     for scope in scopes:
-        first = [scope.get(key) for key in _MAPS]
-        for node in (scope, *first, *(each.get(key) for each in first if each.kind == "map" for key in _MAPS)):
+        first = [scope.get(key) for key in SETTINGS_MAPS]
+        for node in (scope, *first, *(each.get(key) for each in first if each.kind == "map" for key in SETTINGS_MAPS)):
             if node.kind == "map" and id(node) not in seen:
                 seen.add(id(node))
                 yield node

@@ -11,6 +11,7 @@ from kvplan.deploy.variables import assigned, value_of
 from kvplan.launch.text import Source, Text, join
 from kvplan.launch.words import Given, Word
 
+_MOST_STAGES = 200
 _LINE = re.compile(r"([^\n]*)(?:\n|$)")
 _INSTRUCTION = re.compile(r"\s*([A-Za-z]+)\s+")
 _HEREDOC = re.compile(r"<<(-?)([\"']?)(\w+)\2")
@@ -56,6 +57,8 @@ def stages(source: Source, arguments: Mapping[str, Text] | None = None) -> list[
     for name, text in _instructions(source):
         known = inner if found else outer
         if name == "FROM":
+            if len(found) >= _MOST_STAGES:
+                return found
             found.append(_from(text, outer, found))
             inner, own_command = _values(found[-1].environment), False
         elif name == "ARG":
@@ -68,7 +71,7 @@ def stages(source: Source, arguments: Mapping[str, Text] | None = None) -> list[
         elif not found:
             continue
         elif name == "ENV":
-            for label, own in _environment(text, inner):
+            for label, own in list(_environment(text, inner)):
                 found[-1].environment[label.value] = value_of(label, own)
                 inner[label.value] = own
         elif name == "ENTRYPOINT":
@@ -140,18 +143,16 @@ def _from(text: Text, arguments: Mapping[str, Text], before: list[Stage]) -> Sta
 
 
 def _environment(text: Text, known: Mapping[str, Text]) -> Iterator[tuple[Text, Text]]:
-    """Yield names and values of `ENV A=1 B="2 3"`, or of the older `ENV A the rest`."""
+    """Yield names and values of `ENV A=1 B="2 3"`, all read with what was known before, or of the older `ENV A the rest`."""
     words = split_text(text, keeps="$")
     if words and assigned(_located(words[0])) is None:
         match = re.match(r"(\S+)\s+", text.value)
         if match is not None:
             yield text.cut(*match.span(1)), interpolated(text.cut(match.end()), known, escape="\\$")
         return
-    # All values of one ENV are read with the variables as they were before it.
-    before = dict(known)
     for each in words:
         if (pair := assigned(_located(each))) is not None:
-            yield pair[0], interpolated(pair[1], before, escape="\\$")
+            yield pair[0], interpolated(pair[1], known, escape="\\$")
 
 
 def _values(environment: Mapping[str, Given]) -> dict[str, Text]:

@@ -1,6 +1,6 @@
 """One file that may deploy an engine: its text as data, its YAML documents, and the files beside it that it names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -15,12 +15,14 @@ class File:
         source: its path and text.
         beside: returns the file that a path in it means, seen from its folder; None where there is none, where it is not
             text, or where the path leads out of the tree that is checked.
+        variables: what is set outside, for formats that put variables in themselves (compose files).
 
     """
 
     def __init__(self, source: Source, beside: Callable[[str], "File | None"] = lambda _: None) -> None:
         self.source = source
         self.beside = beside
+        self.variables: Mapping[str, str] = {}
 
     @classmethod
     def of(cls, text: Text, name: str) -> "File":

@@ -127,22 +127,28 @@ def _looks_like_values(root: Node) -> bool:
     return score + 2 * sum(bool(each.get("image", "repository").string) for each in maps) > 1
 
 
-def _walk(node: Node, path: str, root: Node, document: Document, values: bool, depth: int) -> Iterator[Block]:
+def _walk(
+    node: Node, path: str, root: Node, document: Document, values: bool, depth: int, inside: bool = False
+) -> Iterator[Block]:
+    """Yield the blocks of a tree; inside one, only maps with an engine's image of their own are others."""
     if node.kind != "map" or is_off(node) or depth > _DEEPEST:
         return
     key = path.rpartition(".")[2]
     chart, engine = _claim(node, key, values)
-    if chart:
+    if chart and not (inside and engine_of_image(node) is None):
         yield Block(chart, path, node, root, document, engine)
-        if chart != KUBEAI:
+        if chart in (PRODUCTION_STACK, LLM_D):
             return
+        inside = inside or chart != KUBEAI
     for name, value in node.entries():
         if name.value in _CLOSED or (chart == KUBEAI and name.value == "catalog"):
             continue
+        if inside and name.value in (*SETTINGS_MAPS, *SEVERAL):
+            continue
         below = f"{path}.{name.value}" if path else name.value
-        yield from _walk(value, below, root, document, values, depth + 1)
+        yield from _walk(value, below, root, document, values, depth + 1, inside)
         for index, item in enumerate(value.items):
-            yield from _walk(item, f"{below}[{index}]", root, document, values, depth + 2)
+            yield from _walk(item, f"{below}[{index}]", root, document, values, depth + 2, inside)
 
 
 def is_off(node: Node) -> bool:
@@ -160,7 +166,7 @@ def _claim(node: Node, key: str, values: bool) -> tuple[str, str]:
     if any(each.get("url").string and each.first("engine", "resourceProfile") for each in catalog):
         return KUBEAI, ""
     image = image_of(node)
-    named = read_image(image.text).engine if image is not None else None
+    named = engine_of_image(node)
     by_key = next((ENGINES[name] for name in _names(key) if name in ENGINES), "")
     opea = node.get("LLM_MODEL_ID") or node.get("accelDevice") or node.get("extraCmdArgs")
     if opea and (named or by_key):
@@ -175,9 +181,8 @@ def _claim(node: Node, key: str, values: bool) -> tuple[str, str]:
     if is_client(node):
         return "", ""
     own = next((ENGINES[text] for each in ENGINE_KEYS if (text := node.get(each).string.lower()) in ENGINES), "")
-    below = next(
-        (ENGINES[name.value] for name, each in node.entries() if name.value in ENGINES and each.kind == "map"), ""
-    )
+    beside = [ENGINES[name.value] for name, each in node.entries() if name.value in ENGINES and _has_settings(each)]
+    below = beside[0] if len(beside) == 1 and node.first(*_ONE_MODEL) else ""
     if (own or below) and has_model and (runs or image is not None) and (image is None or set_up):
         # An image of its own that is no engine's is rather a program that talks to one.
         return OTHER, own or below
@@ -186,10 +191,20 @@ def _claim(node: Node, key: str, values: bool) -> tuple[str, str]:
     return "", ""
 
 
-_HAS_MODEL = (
+_ONE_MODEL = (
     "model", "modelId", "modelID", "model_id", "modelName", "model_name", "modelPath", "model_path", "modelURL", "modelUri",
-    "modelReference", "huggingfaceId", "config", "hfModel", "models",
+    "modelReference", "huggingfaceId", "hfModel",
 )  # fmt: skip
+_HAS_MODEL = (*_ONE_MODEL, "config", "models")
+# Maps beside or in an engine's values that hold its settings.
+SETTINGS_MAPS = (
+    "vllm", "vllmConfig", "sglang", "tgi", "trtllm", "tensorrtllm", "lmdeploy", "ollama", "llamacpp", "llamaCpp", "config",
+    "configuration", "engine", "engineConfig", "server", "runtime", "params", "parameters", "modelParameters", "modelConfig",
+    "settings", "serve", "serving", "inference", "modelServer", "model", "options", "flags", "deployment", "deploy",
+    "workload", "job",
+)  # fmt: skip
+# Lists and maps of models that share the rest of the values.
+SEVERAL = ("models", "modelSpecs", "deployments", "instances", "engines")
 _RUNS = (
     "resources", "replicaCount", "replicas", "nodeSelector", "gpus", "gpu", "gpuCount", "env", "args", "extraArgs",
     "configFile", "modelServer", "deployment", "tolerations", "extraEnv", "job", "affinity", "runtimeClassName",
@@ -205,6 +220,21 @@ def _names(key: str) -> Iterator[str]:
     low = re.sub(r"\[\d+\]$", "", key).lower()
     yield low
     yield low.partition("-")[0].partition("_")[0]
+
+
+def _has_settings(node: Node) -> bool:
+    """Whether a map holds an engine's settings, and no chart of its own."""
+    return (
+        node.kind == "map"
+        and not node.first("image", "model", "LLM_MODEL_ID", "resources", "repository")
+        and not is_off(node)
+    )
+
+
+def engine_of_image(node: Node) -> str | None:
+    """Return the engine that an image in values holds."""
+    image = image_of(node)
+    return read_image(image.text).engine if image is not None else None
 
 
 def is_client(node: Node) -> bool:

@@ -11,6 +11,8 @@ _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _OPERATOR = re.compile(r":?[-?+]")
 _BRACE = re.compile(r"[{}]")
 _DEEPEST = 20
+# Of a value that is put together: characters, and parts of files. Variables that double each other would go on without end.
+_LONGEST, _MOST_PARTS = 20_000, 2000
 _COMPOSE: Literal["$$"] = "$$"
 
 
@@ -22,11 +24,11 @@ def interpolated(text: Text, variables: Mapping[str, Text], *, escape: Literal["
     if "$" not in text.value or len(text.value) > MOST_CHARACTERS:
         return text
     whole = join(_parts(text, variables, escape, 0))
-    return whole if len(whole.value) <= MOST_CHARACTERS else text
+    return whole if len(whole.runs) <= _MOST_PARTS + len(text.runs) else text
 
 
 def _parts(text: Text, variables: Mapping[str, Text], escape: str, depth: int) -> Iterator[Text]:
-    value, done, at, left = text.value, 0, 0, MOST_CHARACTERS
+    value, done, at, left = text.value, 0, 0, _LONGEST
     closed = braces(value)
     while (at := value.find("$", at)) >= 0:
         if escape == _COMPOSE and value.startswith("$$", at):

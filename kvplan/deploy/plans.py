@@ -9,6 +9,7 @@ from kvplan.deploy.accelerator_names import find_named_gpu
 from kvplan.deploy.outside import Facts
 from kvplan.deploy.unit import Input, Open, Unit, Verdict, place_of
 from kvplan.deploy.units import Read, is_size
+from kvplan.deployment import planned
 from kvplan.engines import built
 from kvplan.errors import HubError, KvplanError
 from kvplan.gpus import GpuGroup, find_gpu
@@ -20,13 +21,14 @@ from kvplan.launch.text import Place, Text
 from kvplan.launch.words import Given, Word
 from kvplan.models.source import load_model
 from kvplan.models.spec import ModelSpec
-from kvplan.plan import Plan, planned
+from kvplan.plan import Plan
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?:@[\w./-]+)?")
 # What a plan stands on, as messages call it, and how it is settled.
 _COUNTS = {
     "tensor_parallel": "the tensor-parallel size", "pipeline_parallel": "the pipeline-parallel size",
-    "data_parallel": "the data-parallel size", "max_model_len": "the longest request", "gpu_memory_utilization": "the memory fraction",
+    "data_parallel": "the data-parallel size", "max_model_len": "the longest request",
+    "gpu_memory_utilization": "the memory fraction",
     "kv_cache_dtype": "the cache's dtype", "quantization": "the weights' format", "max_num_seqs": "the batch's size",
     "max_num_batched_tokens": "the tokens of a batch", "dtype": "the dtype", "cpu_offload_gb": "the offloaded weights",
     "draft_model": "the draft model",
@@ -75,7 +77,9 @@ def plan_unit(read: Read, facts: Facts, read_file: Callable[[str], str | Text]) 
     if unit.launch is None:
         return found
     if unit.launch.device is not None:
-        unit.open.insert(0, Open(f"the image is for {unit.launch.device.upper()}, where memory follows other rules", ""))
+        unit.open.insert(
+            0, Open(f"the image is for {unit.launch.device.upper()}, where memory follows other rules", "")
+        )
         return found
     _read_command(found, read_file)
     if found.command is not None and found.model is not None and found.groups and not unit.open:
@@ -86,9 +90,10 @@ def plan_unit(read: Read, facts: Facts, read_file: Callable[[str], str | Text]) 
 def _known_parts(found: Planned) -> None:
     """Find the model and the GPU, and note what is open."""
     unit, facts = found.unit, found.facts
-    if unit.workload.half:
-        unit.open.append(Open(f"this is a part of a deployment: {unit.workload.half}", "render the whole and check that: … | kvplan check -"))
     _find_model(found)
+    # A file of an engine's settings is whole once it is known which model they are for.
+    if unit.workload.half and not (unit.workload.format == "engine-yaml" and found.model is not None):
+        unit.open.append(Open(f"this is a part of a deployment: {unit.workload.half}", ""))
     _find_gpus(found)
     for name, words in _COUNTS.items():
         value = unit.inputs.get(name)
@@ -97,9 +102,16 @@ def _known_parts(found: Planned) -> None:
     for word in found.read.stated.open_words:
         written = word.place.written() if word.place is not None else word.text
         unit.open.append(Open(f"{written} may hold more flags", _settle(written), place_of(word)))
-    if unit.workload.sets_parallelism and unit.inputs["tensor_parallel"].origin in ("default", "not stated") and not facts.engine:
+    if (
+        unit.workload.sets_parallelism
+        and unit.inputs["tensor_parallel"].origin in ("default", "not stated")
+        and not facts.engine
+    ):
         unit.open.append(
-            Open(f"{unit.workload.sets_parallelism} chooses the parallel sizes itself", "state --tensor-parallel-size in its arguments")
+            Open(
+                f"{unit.workload.sets_parallelism} chooses the parallel sizes itself",
+                "state --tensor-parallel-size in its arguments",
+            )
         )
 
 
@@ -121,11 +133,19 @@ def _find_model(found: Planned) -> None:
         found.model = _loaded(mapped, unit, given.place, mapped=True)
         return
     if given.origin == "unresolved":
-        unit.open.append(Open(f"the model is {given.written}", f"{_settle(given.written)} or --model-map '{given.written}=ORG/NAME'", given.place))
+        unit.open.append(
+            Open(
+                f"the model is {given.written}",
+                f"{_settle(given.written)} or --model-map '{given.written}=ORG/NAME'",
+                given.place,
+            )
+        )
     elif given.value is None:
         unit.open.append(Open("it names no model", "--model ORG/NAME"))
     elif not _HUB_ID.fullmatch(str(given.value)) and ("/" in str(given.value) or ":" in str(given.value)):
-        unit.open.append(Open(f"what lies at {given.value} is not in the file", f"--model-map '{given.value}=ORG/NAME'", given.place))
+        unit.open.append(
+            Open(f"what lies at {given.value} is not in the file", f"--model-map '{given.value}=ORG/NAME'", given.place)
+        )
     else:
         found.model = _loaded(str(given.value), unit, given.place, mapped=False)
 
@@ -139,7 +159,9 @@ def _loaded(name: str, unit: Unit, place: Place | None, *, mapped: bool) -> Mode
                  f"--online, or --model-map '{name}=PATH/config.json'", place)
         )  # fmt: skip
     except KvplanError as error:
-        settle = error.hint or ("give a name that `kvplan models` knows" if mapped else f"--model-map '{name}=ORG/NAME'")
+        settle = error.hint or (
+            "give a name that `kvplan models` knows" if mapped else f"--model-map '{name}=ORG/NAME'"
+        )
         unit.open.append(Open(f"the model {name} cannot be planned: {error.message.rstrip('.')}", settle, place))
     return None
 
@@ -164,9 +186,15 @@ def _find_gpus(found: Planned) -> None:
         written = unsettled(given.value)
         named = None if written else find_named_gpu(str(given.value), partition)
         if written:
-            unit.open.append(Open(f"the GPU is {unit.inputs['gpu'].written}", f"{_settle(written)} or --gpu NAME", place_of(given)))
+            unit.open.append(
+                Open(f"the GPU is {unit.inputs['gpu'].written}", f"{_settle(written)} or --gpu NAME", place_of(given))
+            )
         elif named is None:
-            unit.open.append(Open(f"the GPU {given.value} is not in the catalogue", "--gpu NAME (see `kvplan gpus`)", place_of(given)))
+            unit.open.append(
+                Open(
+                    f"the GPU {given.value} is not in the catalogue", "--gpu NAME (see `kvplan gpus`)", place_of(given)
+                )
+            )
         else:
             found.groups.append((replace(named, count=1), place_of(given)))
     if not gpus.types:
@@ -179,12 +207,19 @@ def _read_command(found: Planned, read_file: Callable[[str], str | Text]) -> Non
     launch = unit.launch
     if launch is None:
         return
-    refused = {id(word) for problem in found.read.stated.problems if problem.kind != "removed" for word in problem.words}
-    left_open = {id(word) for word in found.read.stated.open_words}
+    refused = [problem for problem in found.read.stated.problems if problem.kind in ("unknown", "ambiguous", "value")]
+    if refused and not launch.wrapped:
+        unit.open.append(
+            Open(
+                f"the engine does not take {refused[0].words[0].text if refused[0].words else 'a flag'}",
+                "mend it first",
+            )
+        )
+        return
+    if any(given.origin == "unresolved" for given in unit.inputs.values()) or found.read.stated.open_words:
+        return
     if launch.wrapped:
         launch = replace(launch, words=_without_foreign(found, launch.words))
-    if refused or left_open:
-        launch = replace(launch, words=tuple(word for word in launch.words if id(word) not in refused | left_open))
     if unit.version is not None and launch.version is None:
         launch = replace(launch, version=Given(unit.version, ()))
     try:
@@ -222,17 +257,26 @@ def _plan(found: Planned) -> None:
             unit.open.append(Open(error.message.rstrip("."), error.hint or ""))
             return
         held = _holds(plan, facts)
-        plans.append((plan.verdict if held is None else min(plan.verdict, held, key=lambda each: _WORST[each]), plan, held))
+        plans.append(
+            (plan.verdict if held is None else min(plan.verdict, held, key=lambda each: _WORST[each]), plan, held)
+        )
     verdict, plan, held = min(plans, key=lambda each: _WORST[each[0]])
     unit.plan, unit.verdict, found.held = plan, verdict, held
     unit.margin_bytes = margin(plan, facts)
     if verdict == "unknown":
-        unit.open.append(Open(plan.reasons[0].rstrip(".") if plan.reasons else "the weights are unknown", "--model-map to a folder with its weight files"))
+        unit.open.append(
+            Open(
+                plan.reasons[0].rstrip(".") if plan.reasons else "the weights are unknown",
+                "--model-map to a folder with its weight files",
+            )
+        )
     _put_defaults(unit, plan)
 
 
 def _planned(found: Planned, command: Command, group: GpuGroup) -> Plan:
-    own = replace(command, beside={}, notes=list(command.notes), warnings=list(command.warnings), settings=dict(command.settings))
+    own = replace(
+        command, beside={}, notes=list(command.notes), warnings=list(command.warnings), settings=dict(command.settings)
+    )
     context = None if "context" in own.settings else found.facts.context
     model = found.model
     if model is not None and "model" not in own.settings:

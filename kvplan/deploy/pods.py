@@ -12,16 +12,21 @@ from kvplan.launch.words import Given, Word
 from kvplan.units import parse_size
 
 # Extended resources that are GPUs (device plugins of the vendors; `gpu` is Dynamo's own word).
-_COUNTS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe", "nvidia.com/gpu.shared", "gpu",
-           "google.com/tpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "huawei.com/Ascend910", "huawei.com/ascend-1980")  # fmt: skip
-# Labels of nodes that tell the GPU, the more telling first (GKE, EKS/Karpenter, AKS, GPU feature discovery, CoreWeave, Volcano Engine).
+_COUNTS = (
+    "nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe", "nvidia.com/gpu.shared", "gpu",
+    "google.com/tpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "huawei.com/Ascend910", "huawei.com/ascend-1980",
+)  # fmt: skip
+# Labels of nodes that tell the GPU, the more telling first (GPU feature discovery, GKE, CoreWeave, EKS and Karpenter, Volcano
+# Engine, AKS, Alibaba).
 TYPE_LABELS = (
     "nvidia.com/gpu.product", "cloud.google.com/gke-accelerator", "gpu.nvidia.com/model", "gpu.nvidia.com/class",
     "karpenter.k8s.aws/instance-gpu-name", "eks.amazonaws.com/instance-gpu-name", "k8s.amazonaws.com/accelerator",
     "machine.cluster.vke.volcengine.com/gpu-name", "amd.com/gpu.product-name", "beta.amd.com/gpu.product-name",
     "node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type", "accelerator", "gpu-type", "gpu.product",
-    "cloud.google.com/gke-tpu-accelerator", "aliyun.accelerator/nvidia_name", "karpenter.k8s.aws/instance-type", "kubernetes.azure.com/accelerator",
+    "cloud.google.com/gke-tpu-accelerator", "aliyun.accelerator/nvidia_name", "karpenter.k8s.aws/instance-type",
+    "kubernetes.azure.com/accelerator",
 )  # fmt: skip
+_SHARED = "/dev/shm"  # noqa: S108  a mount's path in a container
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]i?|[kmgtpe])?", re.ASCII)
 _K8S_VARIABLE = re.compile(r"\$\$|\$\(([A-Za-z_][\w.-]*)\)")
 
@@ -68,7 +73,13 @@ def title(resource: Node) -> str:
 
 
 def pod_workloads(
-    spec: Node, *, format: str, name: str, stream: Stream, labels: Node = NOTHING, templated: bool = False
+    spec: Node,
+    *,
+    format: str,  # noqa: A002  the field of Workload that it is for
+    name: str,
+    stream: Stream,
+    labels: Node = NOTHING,
+    templated: bool = False,
 ) -> Iterator[Workload]:
     """Yield the containers of a pod.
 
@@ -99,7 +110,7 @@ def _sidecars(spec: Node) -> Iterator[Node]:
 def container_workload(
     container: Node,
     *,
-    format: str,
+    format: str,  # noqa: A002  the field of Workload that it is for
     name: str,
     stream: Stream,
     pod: Node = NOTHING,
@@ -141,7 +152,11 @@ def _substituted(each: Word, environment: dict[str, Given]) -> Word:
         known = environment.get(match[1] or "")
         if match[0] == "$$":
             # `$$(VAR)` stays `$(VAR)`; elsewhere `$$` is two characters to Kubernetes and its own number to a shell.
-            parts.append(text.cut(match.start(), match.start() + 1) if text.value[done : done + 1] == "(" else text.cut(match.start(), done))
+            parts.append(
+                text.cut(match.start(), match.start() + 1)
+                if text.value[done : done + 1] == "("
+                else text.cut(match.start(), done)
+            )
         elif known is None or known.value is None:
             parts.append(text.cut(match.start(), done))
         else:
@@ -209,7 +224,9 @@ def gpu_types(spec: Node) -> tuple[Given, ...]:
     for label in TYPE_LABELS:
         if (found := given(selector.get(label))) is not None:
             return (found,)
-    required = spec.get("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
+    required = spec.get(
+        "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"
+    )
     preferred = spec.get("affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution")
     terms = [*required.each(), *(each.get("preference") for each in preferred.each())]
     return gpu_types_of_terms(terms)
@@ -258,10 +275,13 @@ def quantity(text: str) -> int | None:
 def _shared_memory(container: Node, pod: Node) -> Given | None:
     """Return the size of /dev/shm: of the volume mounted there."""
     for mount in container.get("volumeMounts").each():
-        if mount.get("mountPath").string.rstrip("/") == "/dev/shm":
+        if mount.get("mountPath").string.rstrip("/") == _SHARED:
             for volume in pod.get("volumes").each():
                 if volume.get("name").string == mount.get("name").string:
-                    return _size(volume.get("emptyDir", "sizeLimit"))
+                    # Without a limit it may take as much as the node has.
+                    return _size(volume.get("emptyDir", "sizeLimit")) or Given(
+                        None, (Word(_SHARED, place=mount.get("mountPath").text),)
+                    )
     return None
 
 
@@ -274,7 +294,9 @@ def _mounted(container: Node, pod: Node, stream: Stream) -> dict[str, Text]:
             if volume.get("name").string != mount.get("name").string:
                 continue
             data = stream.config_maps.get(volume.get("configMap", "name").string, NOTHING)
-            paths = {each.get("key").string: each.get("path").string for each in volume.get("configMap", "items").each()}
+            paths = {
+                each.get("key").string: each.get("path").string for each in volume.get("configMap", "items").each()
+            }
             for key, value in data.entries():
                 name = paths.get(key.value, key.value)
                 if sub:

@@ -51,7 +51,9 @@ class Unread:
     error: KvplanError
 
 
-def read_units(file: File, workloads: Sequence[Workload], facts_for: Callable[[Workload], Facts]) -> tuple[list[Read], list[Unread]]:
+def read_units(
+    file: File, workloads: Sequence[Workload], facts_for: Callable[[Workload], Facts]
+) -> tuple[list[Read], list[Unread]]:
     """Return the engines that a file's workloads start.
 
     Args:
@@ -117,7 +119,11 @@ def _one_of_alternatives(workload: Workload, launches: list[Launch]) -> list[Lau
         same = [launch for launch in launches if launch.engine == engine]
         if any(launch.conditional for launch in same):
             best = max(same, key=lambda launch: len(launch.words))
-            same = [replace(best, notes=(*best.notes, f"its text chooses between {len(same)} commands; the longest is read"))]
+            same = [
+                replace(
+                    best, notes=(*best.notes, f"its text chooses between {len(same)} commands; the longest is read")
+                )
+            ]
         kept += same
     return kept
 
@@ -165,7 +171,9 @@ def _completed(launch: Launch, workload: Workload, facts: Facts) -> Launch:
     )
 
 
-def reader(file: File, workload: Workload, files: Mapping[str, Text] = MappingProxyType({})) -> Callable[[str], str | Text]:
+def reader(
+    file: File, workload: Workload, files: Mapping[str, Text] = MappingProxyType({})
+) -> Callable[[str], str | Text]:
     """Return how a command reads files that it names: those that its text writes or mounts, then those beside its own file."""
 
     def read_file(name: str) -> str | Text:
@@ -257,7 +265,11 @@ def _model_of_image(unit: Unit) -> Given | None:
 
 
 def _is_path(name: str) -> bool:
-    return name.startswith(("/", "./", "../", "~")) or ("://" in name and not name.startswith("hf://")) or bool(unsettled(name))
+    return (
+        name.startswith(("/", "./", "../", "~"))
+        or ("://" in name and not name.startswith("hf://"))
+        or bool(unsettled(name))
+    )
 
 
 def _put_gpus(unit: Unit, facts: Facts) -> None:
@@ -267,7 +279,9 @@ def _put_gpus(unit: Unit, facts: Facts) -> None:
     count = (launch.gpus if launch is not None else None) or gpus.count
     if count is not None:
         read = _input(count)
-        unit.inputs["gpu_count_requested"] = read if isinstance(count.value, int) or read.value is None else replace(read, value=None)
+        unit.inputs["gpu_count_requested"] = (
+            read if isinstance(count.value, int) or read.value is None else replace(read, value=None)
+        )
     if gpus.nodes is not None and "nodes" not in unit.inputs:
         unit.inputs["nodes"] = _input(gpus.nodes)
     if facts.gpu is not None:
@@ -285,7 +299,12 @@ def _put_gpus(unit: Unit, facts: Facts) -> None:
 
 def is_size(text: str) -> bool:
     """Whether what is said of a GPU is its memory alone (`80GB`, `24GB..48GB`), so that any GPU of that memory may come."""
-    return re.fullmatch(r"\s*(?:\.\.)?\s*\d+(?:\.\d+)?\s*[GgMm]i?[Bb]?\s*(?:\.\.\s*(?:\d+(?:\.\d+)?\s*[GgMm]i?[Bb]?)?)?\s*", text) is not None
+    return (
+        re.fullmatch(
+            r"\s*(?:\.\.)?\s*\d+(?:\.\d+)?\s*[GgMm]i?[Bb]?\s*(?:\.\.\s*(?:\d+(?:\.\d+)?\s*[GgMm]i?[Bb]?)?)?\s*", text
+        )
+        is not None
+    )
 
 
 def alternatives(unit: Unit) -> Iterator[Given]:

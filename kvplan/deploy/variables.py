@@ -76,9 +76,9 @@ def env_file(text: Text, outside: Mapping[str, Text] | None = None) -> dict[str,
             continue
         start = match.end() + len(text.value[match.end() : at]) - len(text.value[match.end() : at].lstrip())
         if (quoted := _DOUBLE.match(text.value, start)) is not None:
-            value, at = interpolated(unescaped(text.cut(*quoted.span(1))), known), quoted.end()
+            value, at = interpolated(unescaped(text.cut(*quoted.span(1))), known), _line_end(text, quoted.end())
         elif (quoted := _SINGLE.match(text.value, start)) is not None:
-            value, at = text.cut(*quoted.span(1)), quoted.end()
+            value, at = text.cut(*quoted.span(1)), _line_end(text, quoted.end())
         else:
             bare = re.split(r"(?:^|\s)#", text.value[start:at], maxsplit=1)[0].rstrip()
             value = interpolated(text.cut(start, start + len(bare)), known)
@@ -86,6 +86,11 @@ def env_file(text: Text, outside: Mapping[str, Text] | None = None) -> dict[str,
         found[name.value] = (name, value)
         known[name.value] = value
     return found
+
+
+def _line_end(text: Text, at: int) -> int:
+    end = text.value.find("\n", at)
+    return len(text.value) if end < 0 else end
 
 
 def env_values(text: Text, outside: Mapping[str, Text] | None = None) -> dict[str, Given]:

@@ -51,7 +51,7 @@ class Workload:
         environment: variables that the engine sees.
         gpus: what it asks for.
         memory: bytes of host memory that it is limited to.
-        shared_memory: bytes of /dev/shm.
+        shared_memory: bytes of /dev/shm; a value of None where it has no bound of its own.
         replicas: copies of the whole.
         group: workloads of one group are parts of one engine (the leader and workers of a set); the first with an engine
             counts; "" for none.

@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -12,5 +13,6 @@ from kvplan.rules.rule import Rule
 def rules() -> dict[str, Rule]:
     """Return every rule by its code, in the order of the codes."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    content = yaml.load((Path(__file__).parent / "rules.yaml").read_text(encoding="utf-8"), Loader=loader)  # noqa: S506  safe loaders both
-    return {code: Rule(code=code, **{name: str(text).strip() for name, text in entry.items()}) for code, entry in sorted(content.items())}
+    text = (Path(__file__).parent / "rules.yaml").read_text(encoding="utf-8")
+    content: dict[str, dict[str, Any]] = yaml.load(text, Loader=loader)  # noqa: S506  both are safe loaders
+    return {code: Rule(code=code, **entry) for code, entry in sorted(content.items())}

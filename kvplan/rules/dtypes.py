@@ -24,7 +24,9 @@ def check(planned: Planned) -> Iterator[Finding]:
     given = unit.inputs.get(about)
     place = given.place if given is not None else None
     gpu = unit.inputs["gpu"].place
-    labels = [Label(at, text) for at, text in ((unit.inputs["model"].place, "the model"), (gpu, "the GPU")) if at is not None]
+    labels = [
+        Label(at, text) for at, text in ((unit.inputs["model"].place, "the model"), (gpu, "the GPU")) if at is not None
+    ]
     yield finding(
         _CODES.get(about, "KVP106"), planned, place or unit.place,
         f"{error.message.rstrip('.')}." + (f" {error.hint}" if error.hint else ""),

@@ -3,17 +3,25 @@
 from collections.abc import Iterator
 
 from kvplan.deploy.plans import Planned
-from kvplan.deploy.unit import Input, Unit, place_of
+from kvplan.deploy.unit import Input, place_of
 from kvplan.launch.text import Place
 from kvplan.plan import Plan
 from kvplan.rules.finding import Label
 from kvplan.units import format_bytes
 
 
-def gpus_needed(unit: Unit) -> int | None:
-    """Return tensor x pipeline x data parallel; None where one of them is not settled."""
+def gpus_needed(planned: Planned) -> int | None:
+    """Return tensor x pipeline x data parallel; None where one of them is not settled.
+
+    SGLang's attention by data parallelism splits the ranks that tensor parallelism has, so that it adds none
+    (sglang, server_args.py enable_dp_attention).
+    """
+    unit = planned.unit
+    names = ["tensor_parallel", "pipeline_parallel", "data_parallel"]
+    if unit.engine == "sglang" and "--enable-dp-attention" in planned.read.stated.flags:
+        names.remove("data_parallel")
     needed = 1
-    for name in ("tensor_parallel", "pipeline_parallel", "data_parallel"):
+    for name in names:
         given = unit.inputs.get(name)
         if given is None or given.origin == "not stated":
             continue

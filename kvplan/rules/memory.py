@@ -13,7 +13,9 @@ from kvplan.rules.fixes import fixes
 from kvplan.rules.make import finding
 from kvplan.units import GIB, MIB, format_bytes
 
+_SHARED = "/dev/shm"  # noqa: S108  a mount's path in a container
 # A container's /dev/shm where nothing says more (runc and containerd's default spec).
+_CONTAINERS = ("kubernetes", "docker-compose", "leader-worker-set")
 _DEFAULT_SHARED = 64 * MIB
 # Releases of vLLM that set swap space aside in host memory, each GPU its own (config/cache.py swap_space, 4 GiB).
 _SWAPS_UNTIL = (0, 11)
@@ -51,7 +53,11 @@ def _capacity(planned: Planned, plan: Plan) -> Iterator[Finding]:
     elif planned.held == "does_not_fit":
         asked = planned.facts.users or 1
         context = min(planned.facts.context or plan.request.context_tokens, plan.request.context_tokens)
-        holds = f"{plan.capacity.max_concurrency:,.1f} of {plan.request.context_tokens:,}" if plan.capacity.max_concurrency else "fewer"
+        holds = (
+            f"{plan.capacity.max_concurrency:,.1f} of {plan.request.context_tokens:,}"
+            if plan.capacity.max_concurrency
+            else "fewer"
+        )
         yield _memory(
             planned, "KVP103", at,
             f"{asked:,} requests of {context:,} tokens are to fit at once; the cache holds {holds}.",
@@ -72,7 +78,15 @@ def _memory(planned: Planned, code: str, at: Place, message: str) -> Finding:
             here = text
             break
     return finding(
-        code, planned, at, message, here=here, labels=labels(planned, at), notes=notes(planned), fixes=fixes(planned), identity=("memory",)
+        code,
+        planned,
+        at,
+        message,
+        here=here,
+        labels=labels(planned, at),
+        notes=notes(planned),
+        fixes=fixes(planned),
+        identity=("memory",),
     )
 
 
@@ -106,7 +120,12 @@ def _shrinks(planned: Planned) -> Iterator[Finding]:
             f"vLLM takes the longest request that fits{picked}: with less memory it starts all the same and refuses longer ones.",
             here="whatever fits", identity=("auto",),
         )  # fmt: skip
-    elif unit.engine == "llama.cpp" and length.value in (None, 0) and length.origin != "unresolved" and not _fit_is_off(planned):
+    elif (
+        unit.engine == "llama.cpp"
+        and length.value in (None, 0)
+        and length.origin != "unresolved"
+        and not _fit_is_off(planned)
+    ):
         yield finding(
             "KVP108", planned, length.place or unit.place,
             "no context size is stated: llama.cpp shrinks it to what fits, down to 4,096 tokens, and says so only in its log.",
@@ -140,7 +159,8 @@ def _host(planned: Planned) -> Iterator[Finding]:
     where = limit.words[-1].place.place() if limit.words and limit.words[-1].place is not None else None
     yield finding(
         "KVP109", planned, place,
-        f"{' and '.join(name for name, _, _ in needs)} take {format_bytes(total)} of host memory; the container may have {format_bytes(limit.value)}.",
+        f"{' and '.join(name for name, _, _ in needs)} take {format_bytes(total)} of host memory; "
+        f"the container may have {format_bytes(limit.value)}.",
         labels=() if where is None else (Label(where, f"at most {format_bytes(limit.value)}"),),
         identity=("host",),
     )  # fmt: skip
@@ -166,13 +186,13 @@ def _shared_memory(planned: Planned) -> Iterator[Finding]:
         place = size.words[-1].place.place() if size.words and size.words[-1].place is not None else unit.place
         yield finding(
             "KVP110", planned, place or unit.place,
-            f"/dev/shm has {format_bytes(size.value)}; {ranks} ranks exchange data through it, and NCCL fails where it is full.",
+            f"{_SHARED} has {format_bytes(size.value)}; {ranks} ranks exchange data through it, and NCCL fails where it is full.",
             identity=("shm",),
         )  # fmt: skip
-    elif size is None and unit.workload.format in ("kubernetes", "docker-compose", "leader-worker-set") and not unit.workload.half:
+    elif size is None and unit.workload.format in _CONTAINERS and not unit.workload.half:
         yield finding(
             "KVP110", planned, unit.inputs["tensor_parallel"].place or unit.place,
-            f"/dev/shm has {format_bytes(_DEFAULT_SHARED)} unless the file says more; {ranks} ranks exchange data through it.",
+            f"{_SHARED} has {format_bytes(_DEFAULT_SHARED)} unless the file says more; {ranks} ranks exchange data through it.",
             identity=("shm",),
         )  # fmt: skip
 
@@ -184,13 +204,17 @@ def shared(units: Sequence[Planned]) -> Iterator[Finding]:
         unit = planned.unit
         if unit.engine != "vllm" or unit.launch is None:
             continue
-        devices = unit.launch.environment.get("CUDA_VISIBLE_DEVICES") or unit.launch.environment.get("NVIDIA_VISIBLE_DEVICES")
+        devices = unit.launch.environment.get("CUDA_VISIBLE_DEVICES") or unit.launch.environment.get(
+            "NVIDIA_VISIBLE_DEVICES"
+        )
         fraction = unit.inputs["gpu_memory_utilization"]
         if devices is None or not isinstance(fraction.value, float):
             continue
         for device in {part.strip() for part in str(devices.value).split(",")}:
             if device.isdecimal():
-                seen.setdefault((_machine(unit.workload.name, unit.workload.format), device), []).append((planned, fraction))
+                seen.setdefault((_machine(unit.workload.name, unit.workload.format), device), []).append(
+                    (planned, fraction)
+                )
     said: set[tuple[str, ...]] = set()
     for (_, device), sharing in seen.items():
         total = sum(fraction.value for _, fraction in sharing)

@@ -1,5 +1,6 @@
 """Rules on reading: flags, variables, templates, what a file leaves open."""
 
+import re
 from collections.abc import Iterator
 
 from kvplan.deploy.plans import Planned
@@ -16,7 +17,8 @@ _CODES = {"unknown": "KVP004", "removed": "KVP005", "ambiguous": "KVP006", "valu
 def check(planned: Planned) -> Iterator[Finding]:
     """Yield what of a unit cannot be read, and what its file leaves open."""
     for problem in planned.read.stated.problems:
-        yield _flag(planned, problem)
+        if not _belongs_to_another_release(planned, problem) and not _is_a_key(planned, problem):
+            yield _flag(planned, problem)
     yield from _open(planned)
     yield from _version(planned)
 
@@ -25,21 +27,43 @@ def _flag(planned: Planned, problem: Problem) -> Finding:
     unit = planned.unit
     place = place_of(problem.words[0]) if problem.words else None
     severity = None
-    if problem.kind in ("removed", "unknown") and unit.engine in built() and unit.version is None:
-        severity = "warning"  # another release than the one assumed may have it
-    if problem.kind in ("unknown", "ambiguous") and unit.engine not in built():
-        severity = "warning"  # tables of these engines are of one release
+    if problem.kind != "ignored" and (unit.version is None or unit.engine not in built()):
+        # Another release than the one assumed may take it; tables of engines that are not planned are of one release.
+        severity = "warning"
     message = problem.message + (f" {problem.hint}" if problem.hint else "")
-    fixes = ()
+    fixes: tuple[Fix, ...] = ()
     near = problem.hint.removeprefix("Did you mean ").rstrip("?") if problem.hint.startswith("Did you mean -") else ""
     if near and " " not in near and place is not None and problem.words:
         name = problem.words[0].text.partition("=")[0]
         if place.text.startswith(name):
-            fixes = (Fix(change=near, effect="the flag that is meant", edits=(Edit(Place(place.source, place.start, place.start + len(name)), near),)),)
+            fixes = (
+                Fix(
+                    change=near,
+                    effect="the flag that is meant",
+                    edits=(Edit(Place(place.source, place.start, place.start + len(name)), near),),
+                ),
+            )
     return finding(
         _CODES[problem.kind], planned, place or unit.place, message,
         severity=severity, fixes=fixes, identity=(problem.words[0].text[:100] if problem.words else problem.message[:100],),
     )  # fmt: skip
+
+
+def _belongs_to_another_release(planned: Planned, problem: Problem) -> bool:
+    """Whether a flag went in a release after the one that the file names."""
+    version, gone = planned.unit.version, re.search(r"gone by [bv]?([\d.]+)", problem.message)
+    if problem.kind != "removed" or gone is None or version is None:
+        return False
+    return _numbers(version) < _numbers(gone[1])
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)[:4]]
+
+
+def _is_a_key(planned: Planned, problem: Problem) -> bool:
+    """Whether an unknown flag is a key of a configuration that knows more of them than the command line."""
+    return problem.kind == "unknown" and planned.unit.workload.words is not None and planned.unit.engine not in built()
 
 
 def _open(planned: Planned) -> Iterator[Finding]:

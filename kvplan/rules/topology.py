@@ -12,6 +12,8 @@ from kvplan.rules.make import finding
 
 _WORDS = {"tensor_parallel": "tensor", "pipeline_parallel": "pipeline", "data_parallel": "data"}
 # Engines that take all GPUs they see where nothing else is said (TGI's num_shard, llama.cpp's split, Ollama, NIM's profiles).
+# Formats whose GPUs are those of a node on which other replicas may run, too.
+_SHARE_NODES = ("ray",)
 _TAKE_ALL = ("tgi", "llama.cpp", "ollama", "nim", "transformers")
 
 
@@ -24,7 +26,7 @@ def check(planned: Planned) -> Iterator[Finding]:
 def _count(planned: Planned) -> Iterator[Finding]:
     unit = planned.unit
     inputs = unit.inputs
-    count, needed = inputs["gpu_count_requested"], gpus_needed(unit)
+    count, needed = inputs["gpu_count_requested"], gpus_needed(planned)
     if not isinstance(count.value, int) or needed is None or unit.workload.half or unit.engine is None:
         return
     nodes = inputs["nodes"].value if isinstance(inputs["nodes"].value, int) else 1
@@ -39,7 +41,11 @@ def _count(planned: Planned) -> Iterator[Finding]:
     where = f"{nodes} nodes x {count.value}" if nodes > 1 else f"{count.value}"
     labels = _labels(planned, count)
     if needed > there and count.value > 0:
-        place = next((inputs[name].place for name in _WORDS if inputs[name].place is not None), None) or count.place or unit.place
+        place = (
+            next((inputs[name].place for name in _WORDS if inputs[name].place is not None), None)
+            or count.place
+            or unit.place
+        )
         yield finding(
             "KVP201", planned, place,
             f"the engine needs {needed} GPUs (tensor x pipeline x data parallel = {sizes}); the file asks for {where}.",
@@ -47,10 +53,16 @@ def _count(planned: Planned) -> Iterator[Finding]:
             fixes=_fixes(planned, needed, nodes),
             identity=("count",),
         )  # fmt: skip
-    elif needed < there and (stated or unit.engine not in _TAKE_ALL) and not unit.workload.sets_parallelism:
+    elif (
+        needed < there
+        and (stated or unit.engine not in _TAKE_ALL)
+        and not unit.workload.sets_parallelism
+        and not unit.workload.format.startswith(_SHARE_NODES)
+    ):
         yield finding(
             "KVP202", planned, count.place or unit.place,
-            f"{there - needed} of {there} GPUs {'stays' if there - needed == 1 else 'stay'} unused: the engine runs on {needed} (tensor x pipeline x data parallel = {sizes}).",
+            f"{there - needed} of {there} GPUs {'stays' if there - needed == 1 else 'stay'} unused: "
+            f"the engine runs on {needed} (tensor x pipeline x data parallel = {sizes}).",
             labels=tuple(label for label in labels if label.place != count.place),
             fixes=_fixes(planned, needed, nodes),
             identity=("count",),
@@ -73,7 +85,13 @@ def _fixes(planned: Planned, needed: int, nodes: int) -> tuple[Fix, ...]:
     if nodes > 1 or count.place is None or count.place.text.strip("\"'") != str(count.value):
         return ()
     text = count.place.text.replace(str(count.value), str(needed))
-    return (Fix(change=f"ask for {needed} GPU{'s' if needed != 1 else ''}", effect="as many as the parallel sizes need", edits=(Edit(count.place, text),)),)
+    return (
+        Fix(
+            change=f"ask for {needed} GPU{'s' if needed != 1 else ''}",
+            effect="as many as the parallel sizes need",
+            edits=(Edit(count.place, text),),
+        ),
+    )
 
 
 def _heads(planned: Planned) -> Iterator[Finding]:
@@ -95,7 +113,7 @@ def _heads(planned: Planned) -> Iterator[Finding]:
     if heads is not None and heads < tensor and given.place is not None:
         yield finding(
             "KVP204", planned, given.place,
-            f"the model has {heads} KV head{'s' if heads > 1 else ''}: each of {tensor} ranks keeps {'it' if heads == 1 else 'one'}, "
+            f"the model has {heads} KV head{'s' if heads > 1 else ''}, there are {tensor} ranks: "
             f"so the cache is stored {tensor // heads} times.",
             labels=_model(planned, given.place), identity=("kv heads",),
         )  # fmt: skip

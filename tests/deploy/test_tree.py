@@ -205,7 +205,8 @@ def test_bombs_do_no_harm(text):
 
 def test_a_rendered_document_names_its_template():
     """`helm template` writes above each document where it is from."""
-    text = "---\n# Source: chart/templates/a.yaml\na: 1\n---\n# by hand\n# Source: chart/templates/sub/b.yaml\nb: 2\n---\nc: 3\n# Source: no\n"
+    text = "---\n# Source: chart/templates/a.yaml\na: 1\n---\n# by hand\n# Source: chart/templates/sub/b.yaml\nb: 2\n"
+    text += "---\nc: 3\n# Source: no\n"
     assert [each.origin for each in documents(Source("-", text))] == [
         "chart/templates/a.yaml",
         "chart/templates/sub/b.yaml",

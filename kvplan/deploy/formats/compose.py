@@ -66,6 +66,7 @@ class _Project:
         self.file = file
         own = file.beside(".env")
         self.known = {name: value for name, (_, value) in env_file(own.text).items()} if own is not None else {}
+        self.known |= {name: Text(value) for name, value in file.variables.items()}
 
     def workload(self, key: Node, layers: tuple[Node, ...]) -> Workload:
         """Return a service, from its own block and those that it extends."""
@@ -91,7 +92,7 @@ class _Project:
             environment=environment,
             gpus=self.gpus(layers, environment),
             memory=self.size(layers, ("deploy", "resources", "limits", "memory")) or self.size(layers, ("mem_limit",)),
-            shared_memory=self.size(layers, ("shm_size",)),
+            shared_memory=self.shared_memory(layers),
             replicas=self.count(layers, ("deploy", "replicas")) or self.count(layers, ("scale",)),
             half=""
             if image or build
@@ -135,6 +136,13 @@ class _Project:
         return tuple(
             Word(text.value, place=text) for item in node.items if item.kind == "scalar" for text in [self.text(item)]
         )
+
+    def shared_memory(self, layers: tuple[Node, ...]) -> Given | None:
+        """Return the bytes of /dev/shm; the host's own has no bound that the file says."""
+        ipc = self.text(_get(layers, "ipc"))
+        if ipc.value in ("host", "shareable") or ipc.value.startswith(("service:", "container:")):
+            return Given(None, (Word(ipc.value, place=ipc),))
+        return self.size(layers, ("shm_size",))
 
     def size(self, layers: tuple[Node, ...], path: tuple[str, ...]) -> Given | None:
         """Return the bytes under a path."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from kvplan.deploy import chart
 from kvplan.deploy.file import File
 from kvplan.deploy.formats.engine_yaml import recognised, words_of
-from kvplan.deploy.helm import OTHER, Block, blocks, image_of, is_off
+from kvplan.deploy.helm import OTHER, SEVERAL, Block, blocks, image_of, is_off
 from kvplan.deploy.keys import words_in
 from kvplan.deploy.pods import Stream, container_workload, count_of, quantity
 from kvplan.deploy.settings import settings_in
@@ -20,8 +20,6 @@ _ARGS = (
     "extraEngineArgs",
 )  # fmt: skip
 _SEVERAL_WORDS = re.compile(r"-{1,2}[A-Za-z][\w.-]*\s+\S")
-# Lists and maps of models that share the rest of the values.
-_SEVERAL = ("models", "modelSpecs", "deployments", "instances", "engines")
 
 
 def read(file: File) -> Iterator[Workload]:
@@ -30,7 +28,7 @@ def read(file: File) -> Iterator[Workload]:
     for block in found:
         # What stands at the top of the file is meant for the one engine in it.
         top = (block.root,) if len(found) == 1 and block.node is not block.root else ()
-        parts = [(name, part) for key in _SEVERAL for name, part in _parts(block.node.get(key))]
+        parts = [(name, part) for key in SEVERAL for name, part in _parts(block.node.get(key))]
         for name, part in parts or [("", NOTHING)]:
             if not is_off(part):
                 scopes = tuple(each for each in (part, block.node, *top) if each)

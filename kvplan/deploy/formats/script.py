@@ -15,15 +15,20 @@ _SUFFIXES = (".sh", ".bash", ".zsh", ".ksh", ".slurm", ".sbatch", ".pbs", ".lsf"
 _SHEBANG = re.compile(r"#!.*\b(?:ba|z|k|da)?sh\b")
 # Words without which no script starts an engine; most scripts hold none of them.
 _ENGINES = re.compile(
-    r"vllm|sglang|text-generation|tgi|trtllm|tensorrt_llm|llama[-_.]|ollama|lmdeploy|dynamo\.|huggingfaceserver|/nim/|transformers", re.IGNORECASE
+    r"vllm|sglang|text-generation|tgi|trtllm|tensorrt_llm|llama[-_.]|ollama|lmdeploy|dynamo\.|huggingfaceserver|/nim/|transformers",
+    re.IGNORECASE,
 )
 # Slurm's directives (sbatch --help): GPUs of a node, nodes.
 _GPUS = re.compile(
-    r"^#SBATCH\s+(?:--gres[= ]gpu(?::(?P<type>[A-Za-z][\w.-]*))?:(?P<gres>\d+)|(?:--gpus-per-node|--gpus|-G)[= ](?:(?P<type2>[A-Za-z][\w.-]*):)?(?P<gpus>\d+))",
+    r"^#SBATCH\s+(?:--gres[= ]gpu(?::(?P<type>[A-Za-z][\w.-]*))?:(?P<gres>\d+)"
+    r"|(?:--gpus-per-node|--gpus|-G)[= ](?:(?P<type2>[A-Za-z][\w.-]*):)?(?P<gpus>\d+))",
     re.MULTILINE,
 )
 _NODES = re.compile(r"^#SBATCH\s+(?:--nodes[= ]|-N\s*)(?P<nodes>\d+)", re.MULTILINE)
-_SET = re.compile(r"""^[ \t]*(\$(?:env:)?(\w+)[ \t]*=[ \t]*)(?:("[^"\n]*"|'[^'\n]*'|[\d.]+)[ \t]*(?=\r?$)|(?=docker|podman|&))""", re.MULTILINE)
+_SET = re.compile(
+    r"""^[ \t]*(\$(?:env:)?(\w+)[ \t]*=[ \t]*)(?:("[^"\n]*"|'[^'\n]*'|[\d.]+)[ \t]*(?=\r?$)|(?=docker|podman|&))""",
+    re.MULTILINE,
+)
 _YAML = re.compile(r"^(?:apiVersion|kind|services):", re.MULTILINE)
 
 
@@ -112,5 +117,7 @@ def _here_documents(file: File, text: Text) -> Iterator[Workload]:
         if _YAML.search(body.value):
             inner = File.of(body, step.output or "here-document.yaml")
             yield from workloads(inner)
-        elif place is not None and not step.output.endswith((".py", ".json", ".md", ".txt", ".yaml", ".yml", ".conf", ".toml")):
+        elif place is not None and not step.output.endswith(
+            (".py", ".json", ".md", ".txt", ".yaml", ".yml", ".conf", ".toml")
+        ):
             yield Workload(format="shell", name=f"{file.path.name}, here-document", place=place, script=body)

@@ -79,7 +79,7 @@ def _text(value: Given) -> Given:
 
 def _accelerators(resources: Node) -> tuple[tuple[Given, ...], list[Given | None]]:
     """Return the GPUs that a task may run on, and how many of each."""
-    types: list[Given] = []
+    types: dict[str, Given] = {}
     counts: list[Given | None] = []
     alternatives = [*resources.get("any_of").each(), *resources.get("ordered").each()]
     for part in [resources, *alternatives]:
@@ -87,10 +87,10 @@ def _accelerators(resources: Node) -> tuple[tuple[Given, ...], list[Given | None
         if part.get("accelerators").kind == "nothing" and (machine := given(part.get("instance_type"))) is not None:
             found = [(machine, None)]
         for kind, count in found:
-            if kind is not None and str(kind.value) not in [str(each.value) for each in types]:
-                types.append(kind)
+            if kind is not None:
+                types.setdefault(str(kind.value), kind)
             counts.append(count)
-    return tuple(types), counts
+    return tuple(types.values()), counts
 
 
 def _named(node: Node) -> Iterator[tuple[Given | None, Given | None]]:

@@ -18,6 +18,7 @@ from kvplan.launch.words import Given, Word
 _NAME = re.compile(
     r".+\.(?:service|container|conf)(?:\.(?:j2|tmpl|template|in|example|sample|erb|tpl))?|.*override\.conf"
 )
+_MOST_STARTS = 50
 _DEVICE = re.compile(r"nvidia\.com/gpu=(\S+)")
 
 
@@ -40,10 +41,10 @@ def _service(file: File, found: list[Setting]) -> Iterator[Workload]:
             # An empty one takes back those before it.
             starts = [*starts, each] if each.value.value.strip() else []
     memory = _memory(found, ("MemoryMax", "MemoryHigh", "MemoryLimit"))
-    for start in starts:
+    for index, start in enumerate(starts[:_MOST_STARTS]):
         yield Workload(
             format="systemd",
-            name=file.path.name if len(starts) == 1 else f"{file.path.name}, ExecStart {starts.index(start) + 1}",
+            name=file.path.name if len(starts) == 1 else f"{file.path.name}, ExecStart {index + 1}",
             place=_place(file, start),
             command=command_words(start.value, environment),
             environment=dict(environment),

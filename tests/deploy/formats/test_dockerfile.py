@@ -73,9 +73,7 @@ def test_a_new_entry_point_leaves_the_bases_cmd():
 def test_variables_of_all_forms():
     """Several in a line, quotes, blanks in the older form, arguments with defaults, values of one line as before it."""
     text = (
-        "FROM vllm/vllm-openai:v1\nARG LEN=8192\n"
-        'ENV A="x y" B=$LEN C=\\$LEN\nENV D the rest \nENV A=2 E=$A\n'
-        + MODEL
+        'FROM vllm/vllm-openai:v1\nARG LEN=8192\nENV A="x y" B=$LEN C=\\$LEN\nENV D the rest \nENV A=2 E=$A\n' + MODEL
     )
     found = only("dockerfile", "Dockerfile", text)
     assert values(found.environment) == {"A": "2", "B": "8192", "C": "$LEN", "D": "the rest", "E": "x y"}

@@ -173,7 +173,7 @@ def test_arguments_may_be_a_text_a_mapping_or_a_list(args, words):
 
 def test_recipes_name_the_engines_configuration():
     """`workload.configFile` is read where it lies beside the values, and is missed where it does not."""
-    text = "workload: {model: {name: org/m}, gpus: 4, image: , framework: vllm, configFile: serving-args.yaml}\nservice: {}\nvolumes: {}\n"
+    text = "workload: {model: {name: org/m}, gpus: 4, image: , framework: vllm, configFile: serving-args.yaml}\n"
     beside = File(Source("serving-args.yaml", "max-model-len: 1525\ngpu-memory-utilization: 0.9\n"))
     (alone,) = read(helm_values, text, "values.yaml")
     (found,) = helm_values.read(
@@ -209,7 +209,7 @@ def test_values_in_resources_are_read(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: vllm/vllm-openai, args: [--model, x]}]}\nimage: vllm/vllm-openai\nmodel: x",
+        "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: vllm/vllm-openai}]}\nimage: vllm/vllm-openai\nmodel: x",
         "services: {vllm: {image: vllm/vllm-openai, command: --model x}}",
         "vllm: {model: org/x, temperature: 0.2}\nlogging: {level: info}",
         "model: org/x\nmax_model_len: 4096\ngpu_memory_utilization: 0.9",
@@ -223,12 +223,13 @@ def test_values_in_resources_are_read(text):
     ],
 )
 def test_other_files_are_no_values(text):
-    """Resources, compose files, workflows, tasks, plain configurations, clients, front ends and tables of images start nothing here."""
+    """Resources, compose files, workflows, tasks, configurations, clients, front ends and tables of images start nothing here."""
     assert read(helm_values, text + "\n", "config.yaml") == []
 
 
 @pytest.mark.parametrize("odd", ["[]", "{repository: [x]}", "{repository: vllm/vllm-openai, tag: {a: b}}", "3"])
 def test_odd_values_do_no_harm(odd):
     """Other types than expected are left out."""
-    text = f"image: {odd}\nvllm: {{model: [x], args: 3, extraArgs: {{a: {{b: c}}}}, gpu: [], models: x}}\nresources: x\nenv: 3\nreplicaCount: []\n"
+    inner = "{model: [x], args: 3, extraArgs: {a: {b: c}}, gpu: [], models: x}"
+    text = f"image: {odd}\nvllm: {inner}\nresources: x\nenv: 3\nreplicaCount: []\n"
     read(helm_values, text, "values.yaml")

@@ -23,7 +23,7 @@ from kvplan.models.spec import ModelSpec
 from kvplan.plan import Plan
 from kvplan.planner import estimate
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "CheckpointError",
     "ConfigError",

@@ -1,27 +1,28 @@
 """`kvplan check`: from files to units, plans and findings. One file after the other; nothing of one is needed for the next."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
-from kvplan.deploy.comments import Comments, read_comments
-from kvplan.deploy.configuration import Configuration, FailOn, find_configuration, matches, read_configuration
+from kvplan.deploy.comments import read_comments
+from kvplan.deploy.configuration import FAIL_ON, Configuration, FailOn, find_configuration, read_configuration
 from kvplan.deploy.file import File
-from kvplan.deploy.files import Reader, find_files
+from kvplan.deploy.files import as_file, find_files, read_file, root_of
 from kvplan.deploy.formats import workloads
-from kvplan.deploy.outside import Facts
+from kvplan.deploy.outside import Facts, check_facts
 from kvplan.deploy.plans import Planned, plan_unit
 from kvplan.deploy.unit import Unit
 from kvplan.deploy.units import Unread, read_units, reader
-from kvplan.engines import NAMES, find_engine
 from kvplan.errors import SettingError
-from kvplan.gpus import find_gpu
 from kvplan.launch.containers import env_file
 from kvplan.launch.text import Place, Source
-from kvplan.rules import dtypes, edits, memory, reading, suppress, topology
-from kvplan.rules.finding import Checked, Finding, Fix, Severity
+from kvplan.rules import dtypes, memory, reading, suppress, topology
+from kvplan.rules.finding import Checked, Finding
 from kvplan.rules.make import finding
+from kvplan.rules.verify import verified
 
 # Words of which every file that deploys an engine holds one; the others are not read as YAML at all.
 _ENGINES = re.compile(
@@ -30,9 +31,11 @@ _ENGINES = re.compile(
     re.IGNORECASE,
 )
 _RULES = (reading, memory, topology, dtypes)
+# What says that a verdict is unknown, and why.
+_OPEN = frozenset({"KVP002", "KVP003", "KVP008", "KVP401", "KVP402", "KVP404"})
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What a check is asked.
 
@@ -66,63 +69,65 @@ def options(
     context: int | None = None,
     users: int | None = None,
     config: str | None = None,
-    folder: Path | None = None,
     fail_on: Sequence[str] = (),
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     baseline: str | None = None,
+    without_baseline: bool = False,
     all_files: bool = False,
 ) -> Options:
-    """Return what a check is asked, from what is given and the configuration that counts for a folder.
+    """Return what a check is asked, from what is given and the configuration that counts for the current folder.
 
     Raises:
         KvplanError: a GPU, engine, code or file that there is not.
 
     """
-    here = (folder or Path()).resolve()
-    configuration, _ = (read_configuration(Path(config)), None) if config else find_configuration(here)
+    configuration = read_configuration(Path(config)) if config else find_configuration(Path.cwd())
+    for name, number in (("users", users), ("context", context)):
+        if number is not None and number < 1:
+            raise SettingError(f"{name} is {number}; it is at least 1.")
     said: dict[str, str] = {}
     for name in env_files:
         said |= _read_env_file(name)
     facts = Facts(
-        gpu=gpu, engine=engine, model=model, models=dict(models or {}), variables=said | dict(variables or {}), context=context, users=users
+        gpu=gpu,
+        engine=engine,
+        model=model,
+        models=dict(models or {}),
+        variables=said | dict(variables or {}),
+        context=context,
+        users=users,
+        insisted=frozenset(("gpu", "model")),
     )
-    for one in (facts, configuration.facts(), *(each.facts() for each in configuration.deployment)):
-        _check_facts(one)
-    wanted = tuple(fail_on) or tuple(configuration.fail_on) or ("misfit",)
+    for one in (facts, configuration.facts, *(each.facts for each in configuration.deployments)):
+        check_facts(one)
+    wanted = tuple(fail_on) or configuration.fail_on or ("misfit",)
     for each in wanted:
-        if each not in ("misfit", "risk", "unknown", "never"):
-            raise SettingError(f"--fail-on {each[:40]!r} is none of misfit, risk, unknown and never.")
-    kept = baseline or configuration.baseline
-    suppress.check_codes(list(configuration.severity), "severity")
+        if each not in FAIL_ON:
+            raise SettingError(f"--fail-on {each[:40]!r} is none of {', '.join(FAIL_ON)}.")
+    kept = None if without_baseline else Path(baseline) if baseline else configuration.baseline
+    suppress.check_codes(configuration.severity, "severity")
     return Options(
         facts=facts,
         configuration=configuration,
-        fail_on=wanted,  # type: ignore[arg-type]  # checked above
-        select=suppress.check_codes([*select] or configuration.select, "--select"),
+        fail_on=cast("tuple[FailOn, ...]", wanted),
+        select=suppress.check_codes(select or configuration.select, "--select"),
         ignore=suppress.check_codes([*ignore, *configuration.ignore], "--ignore"),
-        baseline=suppress.read_baseline(Path(kept)) if kept else frozenset(),
+        baseline=frozenset() if kept is None else suppress.read_baseline(kept),
         all_files=all_files,
     )
 
 
 def _read_env_file(name: str) -> dict[str, str]:
     try:
-        return {key: value.strip("\"'") for key, value in env_file(Path(name).read_text(encoding="utf-8")).items()}
+        text = Path(name).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise SettingError(f"--env-file {name} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}.") from error
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise SettingError(f"--env-file {name} cannot be read: {why}.") from error
+    return {key: value.strip("\"'") for key, value in env_file(text).items()}
 
 
-def _check_facts(facts: Facts) -> None:
-    if facts.gpu is not None:
-        find_gpu(facts.gpu)
-    if facts.engine and not facts.engine.startswith("@"):
-        name = facts.engine.partition("@")[0]
-        if name not in NAMES and name != "nim":
-            find_engine(name)  # refuses it, with the nearest names
-
-
-def check_paths(paths: Sequence[str], asked: Options, *, root: Path | None = None) -> Checked:
+def check_paths(paths: Sequence[str], asked: Options) -> Checked:
     """Return what a check of files and folders finds.
 
     Raises:
@@ -130,31 +135,37 @@ def check_paths(paths: Sequence[str], asked: Options, *, root: Path | None = Non
 
     """
     checked = Checked()
-    source = Reader(root or Path.cwd())
-    named = {str(Path(path)) for path in paths if not Path(path).is_dir()}
-    passed: dict[str, int] = {}
-    for shown, path in find_files(paths, all_files=asked.all_files).files:
-        if any(matches(shown, pattern) for pattern in asked.configuration.exclude):
+    found = find_files(paths, all_files=asked.all_files)
+    passed: Counter[str] = Counter(found.passed)
+    for candidate in found.files:
+        if asked.configuration.excludes(candidate.shown):
             continue
-        file, why = source.read(shown, path)
-        checked.files += 1
-        if file is None:
-            if str(path) in named:
-                checked.findings.append(finding("KVP011", None, Place(Source(shown, ""), 0, 0), f"the file cannot be read: {why}.", identity=(why,)))
-            else:
-                passed[why] = passed.get(why, 0) + 1
-            continue
-        _add(checked, check_file(file, asked))
-    checked.reasons = [f"{count} file{'s' if count > 1 else ''} passed over: {why}" for why, count in sorted(passed.items())]
+        file, why = read_file(candidate)
+        if file is not None:
+            checked.files += 1
+            _add(checked, check_file(file, asked))
+        elif candidate.named:
+            checked.files += 1
+            message = f"the file cannot be read: {why or 'it is no file'}."
+            place = Place(Source(candidate.shown, ""), 0, 0)
+            _add_findings(checked, _chosen([finding("KVP011", None, place, message, identity=(why,))], asked), asked)
+        elif why:
+            passed[why] += 1
+    checked.reasons = [
+        f"{count:,} file{'s' if count > 1 else ''} passed over: {why}" for why, count in sorted(passed.items())
+    ]
     _finish(checked, asked)
     return checked
 
 
-def check_text(text: str, name: str, asked: Options, *, root: Path | None = None) -> Checked:
+def check_text(text: str, name: str, asked: Options) -> Checked:
     """Return what a check of one text finds, as if it stood in a file of that name."""
     checked = Checked(files=1)
-    folder = root or Path.cwd()
-    file = Reader(folder).file(name, text, folder / Path(name).parent if name != "-" else folder)
+    folder = Path.cwd() if name == "-" else Path(name).parent
+    try:
+        file = as_file(name, text, folder, root_of(folder))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SettingError(f"{name[:200]!r} is no file's name.") from error
     _add(checked, check_file(file, asked))
     _finish(checked, asked)
     return checked
@@ -187,34 +198,39 @@ def check_file(file: File, asked: Options, *, verify: bool = True) -> FileChecke
     if not _ENGINES.search(file.source.text) and not _ENGINES.search(file.source.path):
         return found
     comments = read_comments(file)
-    file.variables = asked.configuration.facts_of(file.source.path).variables | asked.facts.variables
     own = workloads(file)
-    facts = {id(each): asked.facts.over(comments.facts_for(file, each, own)).over(asked.configuration.facts_of(file.source.path)) for each in own}
+    outside = asked.configuration.facts_of(file.source.path)
+    facts = {
+        id(workload): asked.facts.over(said).over(outside)
+        for workload, said in zip(own, comments.facts_of(own), strict=True)
+    }
     units, unread = read_units(file, own, lambda workload: facts[id(workload)])
     for read in units:
-        launch = read.unit.launch
-        files = reader(file, read.unit.workload, launch.files) if launch is not None else reader(file, read.unit.workload)
-        found.planned.append(plan_unit(read, facts[id(read.unit.workload)], files))
+        launch, workload = read.unit.launch, read.unit.workload
+        files = reader(file, workload) if launch is None else reader(file, workload, launch.files)
+        found.planned.append(plan_unit(read, facts[id(workload)], files))
     findings = [*_documents(file), *(_unread(each) for each in unread)]
     for planned in found.planned:
-        findings += [each for module in _RULES for each in module.check(planned)]
+        findings += [each for rule in _RULES for each in rule.check(planned)]
     findings += memory.shared(found.planned)
-    findings = suppress.chosen(findings, asked.select, asked.ignore, _severities(asked))
+    findings = _chosen(findings, asked)
     if verify and any(each.fixes for each in findings):
-        findings = [_verified(file, each, asked) for each in findings]
-    findings = suppress.suppressed(findings, comments)
-    about = suppress.chosen(suppress.about_comments(comments) if _counts(comments, found) else [], asked.select, asked.ignore, _severities(asked))
-    found.findings = suppress.without_known([*findings, *about], asked.baseline)
+
+        def again(text: str) -> tuple[Sequence[Unit], Sequence[Finding]]:
+            edited = check_file(File(Source(file.source.path, text), file.beside), asked, verify=False)
+            return edited.units, edited.findings
+
+        findings = verified(file.source, found.units, findings, again)
+    findings = suppress.suppressed(findings, comments, {unit.name: unit.place for unit in found.units})
+    if found.planned or findings:
+        # Elsewhere comments for kvplan are texts about it.
+        findings += _chosen(suppress.about_comments(comments), asked)
+    found.findings = suppress.without_known(findings, asked.baseline)
     return found
 
 
-def _severities(asked: Options) -> Mapping[str, Severity]:
-    return asked.configuration.severity
-
-
-def _counts(comments: Comments, found: FileChecked) -> bool:
-    """Whether comments for kvplan stand in a file that is one of a deployment: elsewhere they are texts about it."""
-    return bool(found.planned or found.findings) and bool(comments.suppressions or comments.bad)
+def _chosen(findings: Sequence[Finding], asked: Options) -> list[Finding]:
+    return suppress.chosen(findings, asked.select, asked.ignore, asked.configuration.severity)
 
 
 def _documents(file: File) -> Iterator[Finding]:
@@ -224,45 +240,21 @@ def _documents(file: File) -> Iterator[Finding]:
             continue
         place = document.error_place or document.place
         if document.templated or "{{" in document.place.text:
-            yield finding(
-                "KVP002", None, place,
+            message = (
                 f"the document is a template and cannot be read as YAML ({document.error}). "
-                "Render it first: helm template . | kvplan check -",
-                identity=(document.error,),
-            )  # fmt: skip
+                "Render it first: helm template . | kvplan check -"
+            )
+            yield finding("KVP002", None, place, message, identity=(document.error,))
         else:
-            yield finding("KVP001", None, place, f"the document is not YAML: {document.error}.", identity=(document.error,))
+            message = f"the document is not YAML: {document.error}."
+            yield finding("KVP001", None, place, message, identity=(document.error,))
 
 
 def _unread(unread: Unread) -> Finding:
-    error = unread.error
-    message = f"the command seems to start an engine and cannot be read: {error.message}" + (f" {error.hint}" if error.hint else "")
-    return finding("KVP010", None, unread.workload.place, message, identity=(unread.workload.name, error.message))
-
-
-def _verified(file: File, each: Finding, asked: Options) -> Finding:
-    """Return a finding whose fixes keep their edits only where the file, edited so, does not break the rule any more."""
-    fixes: list[Fix] = []
-    for fix in each.fixes:
-        if fix.edits and not _settles(file, each, fix, asked):
-            fix = replace(fix, edits=())  # noqa: PLW2901  the same without edits
-        fixes.append(fix)
-    return replace(each, fixes=tuple(fixes))
-
-
-def _settles(file: File, each: Finding, fix: Fix, asked: Options) -> bool:
-    if any(edit.place.source is not file.source for edit in fix.edits):
-        return False
-    text = edits.apply(file.source.text, fix.edits)
-    after = check_file(_edited(file, text), asked, verify=False)
-    broken = {(other.code, other.subject) for other in after.findings}
-    before = sum(other.severity == "error" for other in check_file(file, asked, verify=False).findings)
-    worse = sum(other.severity == "error" for other in after.findings) > before
-    return (each.code, each.subject) not in broken and not worse
-
-
-def _edited(file: File, text: str) -> File:
-    return File(Source(file.source.path, text), file.beside)
+    error, workload = unread.error, unread.workload
+    message = f"the command seems to start an engine and cannot be read: {error.message}"
+    message += f" {error.hint}" if error.hint else ""
+    return finding("KVP010", None, workload.place, message, identity=(workload.name, error.message))
 
 
 def _add(checked: Checked, found: FileChecked) -> None:
@@ -270,14 +262,33 @@ def _add(checked: Checked, found: FileChecked) -> None:
     checked.findings += sorted(found.findings, key=lambda each: (each.place.path, each.place.start, each.code))
 
 
+def _add_findings(checked: Checked, findings: Sequence[Finding], asked: Options) -> None:
+    checked.findings += suppress.without_known(findings, asked.baseline)
+
+
 def _finish(checked: Checked, asked: Options) -> None:
     """Set the exit code: 1 where something at or above what the check is to fail on was found."""
     severities = {each.severity for each in checked.open}
-    verdicts = {unit.verdict for unit in checked.units}
-    fails = {
-        "misfit": "error" in severities,
-        "risk": bool(severities & {"error", "warning"}) or bool(verdicts & {"does_not_fit", "tight"}),
-        "unknown": "error" in severities or "unknown" in verdicts,
+    misfit = "error" in severities
+    fails: dict[FailOn, bool] = {
+        "misfit": misfit,
+        "risk": misfit or "warning" in severities,
+        "unknown": misfit or any(unit.verdict == "unknown" for unit in _new(checked)),
         "never": False,
     }
     checked.exit_code = int("never" not in asked.fail_on and any(fails[each] for each in asked.fail_on))
+
+
+def _new(checked: Checked) -> Iterator[Unit]:
+    """Yield the units but those whose every reason to be unknown is in the baseline.
+
+    Comments and --ignore take a note away and not the verdict; a baseline is there to fail on what is new alone.
+    """
+    known: set[tuple[str, str]] = set()
+    new: set[tuple[str, str]] = set()
+    for each in checked.findings:
+        if each.code in _OPEN and each.subject:
+            (known if each.suppressed == suppress.BASELINE else new).add((each.place.path, each.subject))
+    for unit in checked.units:
+        if (name := (unit.place.path, unit.name)) not in known or name in new:
+            yield unit

@@ -23,8 +23,8 @@ def check(
     users: int | None = None,
     config: str | None = None,
     fail_on: str | Sequence[str] = (),
-    select: Sequence[str] = (),
-    ignore: Sequence[str] = (),
+    select: str | Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
     baseline: str | None = None,
     against: str | None = None,
     max_loss: float | None = None,
@@ -34,7 +34,7 @@ def check(
     """Return what a check of deployment files finds: `.units`, `.findings`, `.exit_code`, and `.to_dict()`, the contract's JSON.
 
     Args:
-        paths: files, and folders (of which git-tracked files count).
+        paths: files, and folders (of which git-tracked files count); none: the current folder.
         text: what stands in the file that `paths` names, instead of reading it.
         gpu: as `kvplan.estimate`; what the files say does not count then.
         engine: and version where files name none, `vllm@0.11`.
@@ -46,10 +46,11 @@ def check(
         users: requests that must fit at once.
         config: path of a kvplan.toml; None: the one that counts for the current folder.
         fail_on: `misfit` (None given), `risk`, `unknown`, `never`: what makes `.exit_code` 1.
-        select, ignore: codes of rules, or their beginnings.
+        select: codes of rules, or their beginnings.
+        ignore: likewise.
         baseline: path of a baseline.
         against: git revision to compare capacity with.
-        max_loss: percent of capacity that may be lost.
+        max_loss: percent of capacity that may be lost, with `against`.
         online: whether the hub may be asked.
         all_files: whether files count that git does not track.
 
@@ -62,16 +63,31 @@ def check(
 
     named = [fspath(paths)] if isinstance(paths, str | PathLike) else [fspath(path) for path in paths]
     asked = checking.options(
-        gpu=gpu, engine=engine, model=model, models=models, variables=variables, env_files=env_files, context=context, users=users,
-        config=config, fail_on=[fail_on] if isinstance(fail_on, str) else fail_on, select=select, ignore=ignore, baseline=baseline,
+        gpu=gpu,
+        engine=engine,
+        model=model,
+        models=models,
+        variables=variables,
+        env_files=env_files,
+        context=context,
+        users=users,
+        config=config,
+        fail_on=_listed(fail_on),
+        select=_listed(select),
+        ignore=_listed(ignore),
+        baseline=baseline,
         all_files=all_files,
-    )  # fmt: skip
+    )
     with nullcontext() if online else without_network():
         if text is not None:
-            return checking.check_text(text, named[0], asked)
-        checked = checking.check_paths(named, asked)
+            return checking.check_text(text, named[0] if named else "-", asked)
+        checked = checking.check_paths(named or ["."], asked)
         if against is not None:
             from kvplan.against import compare  # noqa: PLC0415  only to compare
 
-            compare(checked, against, asked, max_loss=max_loss)
+            compare(checked, named, against, asked, max_loss=max_loss)
         return checked
+
+
+def _listed(given: str | Sequence[str]) -> Sequence[str]:
+    return [given] if isinstance(given, str) else given

@@ -7,6 +7,8 @@ from kvplan.deploy.tree import Node
 from kvplan.launch.text import MASK, Text
 from kvplan.launch.words import Given, Word
 
+# Their catalogues list the larger ones as A100-80GB and V100-32GB.
+_SMALLEST = {"A100": "A100-40GB", "V100": "V100-16GB"}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgtp]?)i?b?", re.ASCII | re.IGNORECASE)
 # Docker's sizes are binary, whatever their letters (docker/go-units RAMInBytes).
 _BINARY = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
@@ -28,6 +30,11 @@ def named(text: Text) -> tuple[Given | None, Given | None]:
         return None, None
     kind = Given(own.value.strip(), (Word(own.value, place=own),))
     return kind, whole(text.cut(len(name) + 1, len(value))) if colon else Given(1, kind.words)
+
+
+def smallest(kind: Given) -> Given:
+    """Return a GPU as SkyPilot and Modal mean its bare name: the smaller of two that are sold under it."""
+    return Given(_SMALLEST.get(str(kind.value).upper(), kind.value), kind.words)
 
 
 def common(counts: Sequence[Given | None]) -> tuple[Given | None, str]:

@@ -7,22 +7,28 @@ import re
 from collections.abc import Iterator
 
 from kvplan.deploy.helm import SETTINGS_MAPS
-from kvplan.deploy.overlay import joined_lists, mapping_of
+from kvplan.deploy.overlay import joined_lists, mapping, mapping_of
 from kvplan.deploy.pods import count_of, gpu_types
 from kvplan.deploy.tree import NOTHING, Node
-from kvplan.deploy.uris import model_at
+from kvplan.deploy.uris import model_at, named
 from kvplan.deploy.workload import given
+from kvplan.launch.text import join
 from kvplan.launch.words import Given
 
 # Keys that name the model, the surer first; in a map `model`, shorter ones do.
 _MODEL = (
     "modelId", "modelID", "model_id", "hfModelId", "hfModelID", "huggingfaceId", "huggingFaceId", "hf_model_id", "hfModel",
     "hf_model", "modelReference", "modelRepo", "model_repo", "repoId", "repo_id", "modelURI", "modelUri", "model_uri",
-    "modelURL", "modelUrl", "modelPath", "model_path", "modelSource", "modelName", "model_name", "MODEL_ID", "MODEL_NAME",
+    "modelURL", "modelUrl", "modelPath", "model_path", "modelSource", "hfModelName", "hf_model_name", "modelName", "model_name",
+    "MODEL_ID", "MODEL_NAME",
 )  # fmt: skip
 _IN_MODEL = (
     "id", "hf", "hfId", "huggingface", "repo", "repoId", "repository", "source", "uri", "url", "path", "localPath", "name",
 )  # fmt: skip
+_OWNERS = ("organization", "organisation", "org", "owner", "author")
+# Where a model lies, in maps of any name; other addresses are those of services.
+_ADDRESSES = ("uri", "url", "storageUri", "storage_uri")
+_SCHEMES = ("hf://", "s3://", "gs://", "oci://", "pvc://", "ollama://")
 _COUNTS = (
     "gpus", "gpuCount", "gpu_count", "numGpus", "num_gpus", "numGPUs", "nGpus", "gpuRequestCount", "requestGPU", "gpusPerPod",
     "gpusPerNode", "gpuLimit", "gpuRequest",
@@ -55,17 +61,29 @@ def value_in(scopes: tuple[Node, ...], keys: tuple[str, ...]) -> Node:
 
 def model_of(scopes: tuple[Node, ...]) -> Given | None:
     """Return the model: the first that looks like one of the Hub's or a path, else the first that is named."""
-    named: list[Node] = []
+    said: list[Node] = []
     for scope in below(scopes):
-        named += [scope.get(key) for key in _MODEL if scope.get(key).string]
+        said += [scope.get(key) for key in _MODEL if scope.get(key).string]
         model = scope.get("model")
         if model.string:
-            named.append(model)
-        named += [model.get(key) for key in (*_MODEL, *_IN_MODEL) if model.get(key).string]
+            said.append(model)
+        said += [model.get(key) for key in (*_MODEL, *_IN_MODEL) if model.get(key).string]
+        said += [scope.get(key) for key in _ADDRESSES if scope.get(key).string.startswith(_SCHEMES)]
     # A name of the Hub says what the model is, wherever a copy of it lies.
-    surest = [each for each in named if _HUB.fullmatch(each.value.strip())]
-    paths = [each for each in named if "/" in each.value and not each.value.startswith(("http://", "https://"))]
-    return model_at([*surest, *paths, *named][0]) if named else None
+    surest = [each for each in said if _HUB.fullmatch(each.value.strip())]
+    paths = [each for each in said if "/" in each.value and not each.value.startswith(("http://", "https://"))]
+    if not surest and (parted := _of_organisation(scopes)) is not None:
+        return parted
+    return model_at([*surest, *paths, *said][0]) if said else None
+
+
+def _of_organisation(scopes: tuple[Node, ...]) -> Given | None:
+    """Return a model whose name is written in two parts (`model: {organization: org, name: model-7b}`)."""
+    for scope in below(scopes):
+        owner, name = scope.get("model").first(*_OWNERS), scope.get("model", "name")
+        if owner.string and name.string and "/" not in name.value:
+            return named(join([owner.text, "/", name.text]))
+    return None
 
 
 def container_of(scopes: tuple[Node, ...]) -> Node:
@@ -104,10 +122,17 @@ def count_in(scopes: tuple[Node, ...]) -> Given | None:
     return count_of(node) if node.number is not None else None
 
 
+def _without_preferences(scope: Node) -> Node:
+    """Return the placement that must hold: charts write preferences for whatever GPU there may be."""
+    affinity = scope.get("affinity", "nodeAffinity")
+    required = mapping(affinity, [pair for pair in affinity.entries() if not pair[0].value.startswith("preferred")])
+    return mapping_of(scope, nodeSelector=scope.get("nodeSelector"), affinity=mapping_of(scope, nodeAffinity=required))
+
+
 def gpu_types_in(scopes: tuple[Node, ...]) -> tuple[Given, ...]:
     """Return the GPUs that the placement or a key allows."""
     for scope in below(scopes):
-        if found := gpu_types(scope):
+        if found := gpu_types(_without_preferences(scope)):
             return found
     for scope in below(scopes):
         keys = [scope.get(key) for key in _TYPES] + [

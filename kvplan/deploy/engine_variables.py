@@ -48,6 +48,9 @@ def engine_of(names: Collection[str]) -> str:
         found.add("vllm")
     if own & {"MODEL_ID", "HF_MODEL_ID"} and own & _TGI:
         found.add("tgi")
+    prefixed = own & {f"VLLM_{name}" for name in _RUNPOD}
+    if own & {"MODEL_ID", "MODEL_NAME", "MODEL_PATH", "MODEL"} and prefixed and len(prefixed) + len(own & _RUNPOD) > 1:
+        found.add("vllm")  # read by a start script of one's own
     if "MODEL_NAME" in own and len(own & _RUNPOD) > 1 and not own & (_TGI | _NOT_RUNPOD):
         found.add("vllm")
     return found.pop() if len(found) == 1 else ""

@@ -1,11 +1,22 @@
 """One file that may deploy an engine: its text as data, its YAML documents, and the files beside it that it names."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import PurePosixPath
 
 from kvplan.deploy.tree import Document, documents
-from kvplan.launch.text import Source, Text
+from kvplan.launch.text import MASK, Source, Text
+
+# What follows the name that says what a template or an example becomes: `vllm.yaml.j2`, `values.yaml.gotmpl`.
+_TEMPLATE = r"\.(?:j2|jinja2?|tpl|tmpl|template|tftpl|gotmpl|erb|example|sample|dist|in)"
+_MADE_OF = re.compile(
+    rf"(?<=[^.])(\.(?:ya?ml|json|sh|bash|slurm|sbatch|tf|hcl|nomad|service|container|env|dockerfile)){_TEMPLATE}"
+)
+_JINJA = (".j2", ".jinja", ".jinja2")
+_STATEMENT = re.compile(r"\{[%#].{0,2000}?[%#]\}", re.DOTALL)
+_EXPRESSION = re.compile(r"\{\{.{0,2000}?\}\}", re.DOTALL)
+_ONLY_TEMPLATE = re.compile(_TEMPLATE)
 
 
 class File:
@@ -36,21 +47,31 @@ class File:
 
     @property
     def name(self) -> str:
-        """Its base name in small letters."""
-        return self.path.name.lower()
+        """Its base name in small letters, without the suffix of a template or an example."""
+        name = self.path.name.lower()
+        made = _MADE_OF.search(name)
+        return name[: made.end(1)] if made is not None and made.end() == len(name) else name
 
-    @property
+    @cached_property
     def text(self) -> Text:
-        """All of its text."""
-        return self.source.whole()
+        """All of its text; of a template of Jinja without its statements, and with its expressions masked."""
+        whole = self.source.whole()
+        if "{%" not in whole.value and not (self.path.suffix.lower() in _JINJA and "{{" in whole.value):
+            return whole
+        plain = _STATEMENT.sub(lambda match: re.sub(r"[^\r\n]", " ", match[0]), whole.value)
+        return whole.replaced(_EXPRESSION.sub(lambda match: re.sub(r"[^\r\n]", MASK, match[0]), plain))
 
     @cached_property
     def is_yaml(self) -> bool:
         """Whether it is to be read as YAML: by its name, or for want of one by its first words."""
-        suffix = self.path.suffix.lower()
-        if suffix in (".yaml", ".yml", ".json"):
+        if self.name.endswith((".yaml", ".yml", ".json")):
             return True
-        if self.source.path in ("-", "<stdin>") or (not suffix and not self.name.startswith(("dockerfile", "containerfile"))):
+        suffix = self.path.suffix.lower()
+        if _ONLY_TEMPLATE.fullmatch(suffix):
+            return re.search(r"^(?:apiVersion|kind|services):", self.source.text[:4000], re.MULTILINE) is not None
+        if self.source.path in ("-", "<stdin>") or (
+            not suffix and not self.name.startswith(("dockerfile", "containerfile"))
+        ):
             head = self.source.text[:4000]
             return not head.startswith("#!") and any(
                 line.startswith(("apiVersion:", "kind:", "services:", "---", "{")) for line in head.splitlines()

@@ -11,8 +11,9 @@ from kvplan.deploy.splitting import unescaped
 from kvplan.deploy.tree import Node
 from kvplan.launch.text import Source, Text, join
 
-_SPACE = re.compile(r"(?:\s|#[^\n]*|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
-_BLANKS = re.compile(r"(?:[ \t]|/\*.*?\*/)*", re.DOTALL)
+# A comment that is never closed reaches to the end.
+_SPACE = re.compile(r"(?:\s|#[^\n]*|//[^\n]*|/\*.*?(?:\*/|\Z))*", re.DOTALL)
+_BLANKS = re.compile(r"(?:[ \t]|/\*.*?(?:\*/|\Z))*", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 _HEREDOC = re.compile(r"<<(-?)([A-Za-z_]\w*)[^\n]*\n")
 # Functions whose value is that of their arguments, as far as a reader of settings cares.

@@ -4,15 +4,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
+from kvplan.deploy.evidence import evidence
 from kvplan.deploy.file import File
 from kvplan.deploy.pods import inner_documents, resources
+from kvplan.deploy.settings import settings_in
 from kvplan.deploy.tree import Document, Node
 from kvplan.launch.images import read_image
 from kvplan.launch.text import Text, join
 from kvplan.launch.words import Word
 
 PRODUCTION_STACK, LLM_D, KUBEAI, NIM, OPEA, OTHER = "production-stack", "llm-d", "kubeai", "nim", "opea", "other"
+CHARTS = (PRODUCTION_STACK, LLM_D, KUBEAI, NIM, OPEA)
 # Names of engines, as sub-charts and keys are called after them, to the contract's.
 ENGINES = {
     "vllm": "vllm", "sglang": "sglang", "tgi": "tgi", "text-generation-inference": "tgi", "tensorrt-llm": "tensorrt-llm",
@@ -51,6 +55,7 @@ class Block:
         root: all values that it stands in.
         document: of the file.
         engine: by the contract's name, where its key or a key in it says so.
+        parts: further maps in it that hold what it says, where it is known by these alone.
 
     """
 
@@ -60,6 +65,7 @@ class Block:
     root: Node
     document: Document
     engine: str = ""
+    parts: tuple[Node, ...] = ()
 
 
 def blocks(file: File, chart: str) -> list[Block]:
@@ -135,20 +141,35 @@ def _walk(
         return
     key = path.rpartition(".")[2]
     chart, engine = _claim(node, key, values)
-    if chart and not (inside and engine_of_image(node) is None):
+    claimed = bool(chart) and not (inside and engine_of_image(node) is None)
+    if claimed:
         yield Block(chart, path, node, root, document, engine)
         if chart in (PRODUCTION_STACK, LLM_D):
             return
         inside = inside or chart != KUBEAI
+    chosen = _chosen(node)
+    found = False
     for name, value in node.entries():
         if name.value in _CLOSED or (chart == KUBEAI and name.value == "catalog"):
             continue
         if inside and name.value in (*SETTINGS_MAPS, *SEVERAL):
             continue
+        if chosen and ENGINES.get(name.value.lower(), chosen) != chosen:
+            continue
         below = f"{path}.{name.value}" if path else name.value
-        yield from _walk(value, below, root, document, values, depth + 1, inside)
-        for index, item in enumerate(value.items):
-            yield from _walk(item, f"{below}[{index}]", root, document, values, depth + 2, inside)
+        trees = [(value, below, depth + 1)]
+        trees += [(item, f"{below}[{index}]", depth + 2) for index, item in enumerate(value.items)]
+        for tree, where, level in trees:
+            for block in _walk(tree, where, root, document, values, level, inside):
+                found = True
+                yield block
+    if not claimed and not found and not inside and (whole := evidence(node, values)) is not None:
+        yield Block(OTHER, path, node, root, document, whole.engine, whole.parts)
+
+
+def _chosen(node: Node) -> str:
+    """Return the engine that values choose among several that they are prepared for."""
+    return next((ENGINES[text] for key in ENGINE_KEYS if (text := node.get(key).string.lower()) in ENGINES), "")
 
 
 def is_off(node: Node) -> bool:
@@ -180,13 +201,14 @@ def _claim(node: Node, key: str, values: bool) -> tuple[str, str]:
         return OTHER, named
     if is_client(node):
         return "", ""
-    own = next((ENGINES[text] for each in ENGINE_KEYS if (text := node.get(each).string.lower()) in ENGINES), "")
+    own = _chosen(node)
     beside = [ENGINES[name.value] for name, each in node.entries() if name.value in ENGINES and _has_settings(each)]
     below = beside[0] if len(beside) == 1 and node.first(*_ONE_MODEL) else ""
     if (own or below) and has_model and (runs or image is not None) and (image is None or set_up):
         # An image of its own that is no engine's is rather a program that talks to one.
         return OTHER, own or below
-    if by_key and (has_model or set_up) and (runs or set_up or image is not None):
+    set_by_key = bool(set_up) or len(list(islice(settings_in(node, by_key), 2))) > 1
+    if by_key and (has_model or set_by_key) and (runs or set_by_key or image is not None):
         return OTHER, by_key
     return "", ""
 
@@ -242,6 +264,10 @@ def is_client(node: Node) -> bool:
     return not node.first("resources", "image") and any(_CLIENT.fullmatch(key.value) for key, _ in node.entries())
 
 
+# Keys of a map `image` that may hold all of it.
+_WHOLE_IMAGE = ("version", "full", "fullName", "image", "uri", "url", "ref", "default")
+
+
 def image_of(node: Node) -> Word | None:
     """Return the image that values name: a text, or `registry`, `repository` and `tag`, each where it stands."""
     image = node.get("image")
@@ -255,7 +281,9 @@ def image_of(node: Node) -> Word | None:
     repository = image.get("repository")
     name = repository if repository.string else image.get("name") if image is not node else repository
     if not name.string:
-        return None
+        texts = [image.get(key) for key in _WHOLE_IMAGE] if image is not node else []
+        found = next((each for each in texts if read_image(each.string).engine), None)
+        return Word(found.value, place=found.text) if found is not None else None
     parts: list[Text | str] = []
     if image.get("registry").string:
         parts += [image.get("registry").text, "/"]

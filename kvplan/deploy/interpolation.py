@@ -12,7 +12,7 @@ _OPERATOR = re.compile(r":?[-?+]")
 _BRACE = re.compile(r"[{}]")
 _DEEPEST = 20
 # Of a value that is put together: characters, and parts of files. Variables that double each other would go on without end.
-_LONGEST, _MOST_PARTS = 20_000, 2000
+_LONGEST, _MOST_PARTS = 20_000, 300
 _COMPOSE: Literal["$$"] = "$$"
 
 

@@ -4,11 +4,39 @@ import re
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from kvplan.launch.text import Text, join
+from kvplan.engines import NAMES, find_engine
+from kvplan.gpus import find_gpu
+from kvplan.launch.text import MASK, Run, Text, join
 from kvplan.launch.words import Word
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::?[-?][^}]*)?\}|\$\(([A-Za-z_][\w.-]*)\)|\$([A-Za-z_]\w*)", re.ASCII)
-_EXPRESSION = re.compile(r"\{\{-?\s*([.$\w][\w.$-]*)\s*(?:\|[^}]*)?-?\}\}|\$\{\{\s*([\w.-]+)\s*\}\}", re.ASCII)
+_VARIABLE = re.compile(
+    r"\$\{([A-Za-z_]\w*)(?::?[-?][^}]{0,1000})?\}|\$\(([A-Za-z_][\w.-]*)\)|\$([A-Za-z_]\w*)", re.ASCII
+)
+_EXPRESSION = re.compile(r"\{\{-?\s*([.$\w][\w.$-]*)\s*(?:\|[^}]{0,1000})?-?\}\}|\$\{\{\s*([\w.-]+)\s*\}\}", re.ASCII)
+# What `--model` takes for a file or a folder.
+_PATH = re.compile(r"[./~\\]|.*\.(?:json|gguf|safetensors|bin|pt|pth)\Z|.*[:\0]", re.DOTALL)
+
+
+def names_a_path(model: str) -> bool:
+    """Whether a model's name is a path's, or a file's in a repository."""
+    return _PATH.match(model) is not None or model.count("/") > 1
+
+
+def check_facts(facts: "Facts") -> None:
+    """Refuse a GPU or an engine that there is not.
+
+    Raises:
+        KvplanError: with the nearest names.
+
+    """
+    if facts.gpu is not None:
+        find_gpu(facts.gpu)
+    name = (facts.engine or "").partition("@")[0]
+    if name and name != "nim" and name not in NAMES:
+        find_engine(name)
+
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?:@[\w./-]+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +51,8 @@ class Facts:
         variables: values of `$VAR`, `$(VAR)`, `${{ var }}` and `{{ .Values.var }}`.
         context: tokens of one request that must fit; None: the engine's own longest.
         users: requests that must fit at once.
+        insisted: which of `gpu` and `model` hold whatever the file says (options); others fill in what it leaves open
+            (comments, the configuration), so that a file's own word is never passed over in silence.
 
     """
 
@@ -33,6 +63,7 @@ class Facts:
     variables: dict[str, str] = field(default_factory=dict)
     context: int | None = None
     users: int | None = None
+    insisted: frozenset[str] = frozenset()
 
     def over(self, other: "Facts") -> "Facts":
         """Return these, with those of another where these say nothing."""
@@ -44,18 +75,21 @@ class Facts:
             variables=other.variables | self.variables,
             context=self.context or other.context,
             users=self.users or other.users,
+            insisted=self.insisted | (other.insisted - {name for name in ("gpu", "model") if getattr(self, name)}),
         )
 
     def model_of(self, name: str) -> str | None:
         """Return what a name or path in a file stands for; None where nothing says."""
-        if self.model is not None:
+        if self.model is not None and "model" in self.insisted:
             return self.model
         if name in self.models:
             return self.models[name]
-        return next((to for pattern, to in self.models.items() if fnmatchcase(name, pattern)), None)
+        by_pattern = next((to for pattern, to in self.models.items() if fnmatchcase(name, pattern)), None)
+        return by_pattern or (None if _HUB_ID.fullmatch(name) else self.model)
 
     def put_in(self, word: Word) -> Word:
         """Return a word with the variables that are known from outside put in."""
+        word = _with_defaults(word)
         if not self.variables:
             return word
         text = word.place or Text(word.text)
@@ -82,17 +116,45 @@ class Facts:
         return replace(word, text=whole.value, place=whole if whole.runs else None, pieces=())
 
     def _variable(self, name: str) -> str | None:
-        for spelling in (name, name.lstrip("."), name.removeprefix(".Values."), name.removeprefix("$").removeprefix(".Values.")):
+        for spelling in (
+            name,
+            name.lstrip("."),
+            name.removeprefix(".Values."),
+            name.removeprefix("$").removeprefix(".Values."),
+        ):
             if spelling in self.variables:
                 return self.variables[spelling]
         return None
 
 
+# `{{ x | default(8192) }}` of Jinja, `{{ .Values.x | default 8192 }}` of Helm; filters behind it that keep the value.
+_DEFAULT = re.compile(
+    r"""\{\{-?\s*[.$\w][\w.$\[\]'"-]*\s*\|\s*default\s*\(?\s*(?:'([^'{}]*)'|"([^"{}]*)"|([\w./+-]+))\s*(?:,\s*true\s*)?\)?"""
+    r"""\s*(?:\|\s*(?:quote|squote|int|string|toString|trim)\s*)*-?\}\}""",
+    re.ASCII,
+)
+
+
+def _with_defaults(word: Word) -> Word:
+    """Return a word with the defaults that a template's expressions state in place of what nothing settles."""
+    if MASK not in word.text or word.place is None:
+        return word
+    text, written = word.place, word.place.written()
+    if len(written) != len(text.value):
+        return word
+    parts: list[Text | str] = []
+    done = 0
+    for match in _DEFAULT.finditer(written):
+        value = next((group for group in match.groups() if group is not None), "")
+        parts += [text.cut(done, match.start()), _standing(value, text.cut(match.start(), match.end()))]
+        done = match.end()
+    if not done:
+        return word
+    whole = join([*parts, text.cut(done)])
+    return replace(word, text=whole.value, place=whole, pieces=())
+
+
 def _standing(value: str, instead: Text) -> Text:
     """Return a value that stands where the variable does."""
     place = instead.place()
-    if place is None:
-        return Text(value)
-    from kvplan.launch.text import Run  # noqa: PLC0415  only for values from outside
-
-    return Text(value, (Run(0, len(value), place.source, place.start, place.end),))
+    return Text(value, () if place is None else (Run(0, len(value), place.source, place.start, place.end),))

@@ -8,7 +8,7 @@ from functools import lru_cache
 from kvplan.deploy.accelerator_names import find_named_gpu
 from kvplan.deploy.outside import Facts
 from kvplan.deploy.unit import Input, Open, Unit, Verdict, place_of
-from kvplan.deploy.units import Read, is_size
+from kvplan.deploy.units import Read, gpu_from_outside, is_size
 from kvplan.deployment import planned
 from kvplan.engines import built
 from kvplan.errors import HubError, KvplanError
@@ -17,11 +17,11 @@ from kvplan.launch.command import Command, read_launch
 from kvplan.launch.planning import plan_command
 from kvplan.launch.programs import TITLES
 from kvplan.launch.stated import unsettled
-from kvplan.launch.text import Place, Text
+from kvplan.launch.text import MASK, Place, Text
 from kvplan.launch.words import Given, Word
-from kvplan.models.source import load_model
+from kvplan.models.source import load_model, names_only
 from kvplan.models.spec import ModelSpec
-from kvplan.plan import Plan
+from kvplan.plan import Plan, finite
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?:@[\w./-]+)?")
 # What a plan stands on, as messages call it, and how it is settled.
@@ -72,18 +72,20 @@ def plan_unit(read: Read, facts: Facts, read_file: Callable[[str], str | Text]) 
     _known_parts(found)
     if unit.engine not in built():
         title = TITLES.get(unit.engine or "", unit.engine or "the engine")
-        unit.open.insert(0, Open(f"kvplan has no memory model of {title} yet", ""))
+        unit.open.insert(0, Open(f"kvplan has no memory model of {title} yet", "", "KVP404"))
         return found
     if unit.launch is None:
         return found
     if unit.launch.device is not None:
         unit.open.insert(
-            0, Open(f"the image is for {unit.launch.device.upper()}, where memory follows other rules", "")
+            0, Open(f"the image is for {unit.launch.device.upper()}, where memory follows other rules", "", "KVP404")
         )
         return found
     _read_command(found, read_file)
     if found.command is not None and found.model is not None and found.groups and not unit.open:
-        _plan(found)
+        # Drafts and adapters that a file names are names, too.
+        with names_only():
+            _plan(found)
     return found
 
 
@@ -93,15 +95,17 @@ def _known_parts(found: Planned) -> None:
     _find_model(found)
     # A file of an engine's settings is whole once it is known which model they are for.
     if unit.workload.half and not (unit.workload.format == "engine-yaml" and found.model is not None):
-        unit.open.append(Open(f"this is a part of a deployment: {unit.workload.half}", ""))
+        unit.open.append(Open(f"this is a part of a deployment: {unit.workload.half}", "", "KVP008"))
     _find_gpus(found)
     for name, words in _COUNTS.items():
         value = unit.inputs.get(name)
         if value is not None and value.origin == "unresolved":
-            unit.open.append(Open(f"{words} is {value.written}", _settle(value.written), value.place))
+            unit.open.append(
+                Open(f"{words} is {value.written}", _settle(value.written), _code_of(value.written), value.place)
+            )
     for word in found.read.stated.open_words:
         written = word.place.written() if word.place is not None else word.text
-        unit.open.append(Open(f"{written} may hold more flags", _settle(written), place_of(word)))
+        unit.open.append(Open(f"{written} may hold more flags", _settle(written), _code_of(written), place_of(word)))
     if (
         unit.workload.sets_parallelism
         and unit.inputs["tensor_parallel"].origin in ("default", "not stated")
@@ -111,8 +115,14 @@ def _known_parts(found: Planned) -> None:
             Open(
                 f"{unit.workload.sets_parallelism} chooses the parallel sizes itself",
                 "state --tensor-parallel-size in its arguments",
+                "KVP003",
             )
         )
+
+
+def _code_of(written: str) -> str:
+    """Return the rule that says what is open: a template's expression, or a variable."""
+    return "KVP002" if MASK in written or "{{" in written else "KVP003"
 
 
 def _settle(written: str) -> str:
@@ -129,6 +139,8 @@ def _find_model(found: Planned) -> None:
     given = unit.inputs["model"]
     name = given.value if given.value is not None else given.written
     mapped = facts.model_of(str(name)) if name else facts.model
+    if mapped is not None and mapped == name:
+        mapped = None
     if mapped is not None:
         found.model = _loaded(mapped, unit, given.place, mapped=True)
         return
@@ -137,14 +149,20 @@ def _find_model(found: Planned) -> None:
             Open(
                 f"the model is {given.written}",
                 f"{_settle(given.written)} or --model-map '{given.written}=ORG/NAME'",
+                _code_of(given.written),
                 given.place,
             )
         )
     elif given.value is None:
-        unit.open.append(Open("it names no model", "--model ORG/NAME"))
+        unit.open.append(Open("it names no model", "--model ORG/NAME", "KVP401"))
     elif not _HUB_ID.fullmatch(str(given.value)) and ("/" in str(given.value) or ":" in str(given.value)):
         unit.open.append(
-            Open(f"what lies at {given.value} is not in the file", f"--model-map '{given.value}=ORG/NAME'", given.place)
+            Open(
+                f"what lies at {given.value} is not in the file",
+                f"--model-map '{given.value}=ORG/NAME'",
+                "KVP401",
+                given.place,
+            )
         )
     else:
         found.model = _loaded(str(given.value), unit, given.place, mapped=False)
@@ -152,53 +170,64 @@ def _find_model(found: Planned) -> None:
 
 def _loaded(name: str, unit: Unit, place: Place | None, *, mapped: bool) -> ModelSpec | None:
     try:
-        return _load(name)
+        return _load(name, mapped)
     except HubError as error:
         unit.open.append(
             Open(f"the model {name} is not in the catalogue, and its configuration is not here ({error.message.rstrip('.')})",
-                 f"--online, or --model-map '{name}=PATH/config.json'", place)
+                 f"--online, or --model-map '{name}=PATH/config.json'", "KVP401", place)
         )  # fmt: skip
     except KvplanError as error:
         settle = error.hint or (
             "give a name that `kvplan models` knows" if mapped else f"--model-map '{name}=ORG/NAME'"
         )
-        unit.open.append(Open(f"the model {name} cannot be planned: {error.message.rstrip('.')}", settle, place))
+        unit.open.append(
+            Open(f"the model {name} cannot be planned: {error.message.rstrip('.')}", settle, "KVP401", place)
+        )
     return None
 
 
 @lru_cache(maxsize=256)
-def _load(name: str) -> ModelSpec:
-    return load_model(name)
+def _load(name: str, from_outside: bool) -> ModelSpec:
+    with names_only(not from_outside):
+        return load_model(name)
 
 
 def _find_gpus(found: Planned) -> None:
     unit, facts = found.unit, found.facts
     gpus = unit.workload.gpus
-    if facts.gpu is not None:
-        group = find_gpu(facts.gpu)  # checked before any file is read
+    if (outside := gpu_from_outside(unit, facts)) is not None:
+        group = find_gpu(outside)  # checked before any file is read
         found.groups.append((replace(group, count=1), None))
         return
     partition = str(gpus.partition.value) if gpus.partition is not None else None
     for given in gpus.types:
         if is_size(str(given.value)):
-            unit.open.append(Open(f"any GPU with {given.value} may come", "--gpu NAME", place_of(given)))
+            unit.open.append(Open(f"any GPU with {given.value} may come", "--gpu NAME", "KVP402", place_of(given)))
             continue
         written = unsettled(given.value)
         named = None if written else find_named_gpu(str(given.value), partition)
         if written:
             unit.open.append(
-                Open(f"the GPU is {unit.inputs['gpu'].written}", f"{_settle(written)} or --gpu NAME", place_of(given))
+                Open(
+                    f"the GPU is {unit.inputs['gpu'].written}",
+                    f"{_settle(written)} or --gpu NAME",
+                    _code_of(written),
+                    place_of(given),
+                )
             )
         elif named is None:
             unit.open.append(
                 Open(
-                    f"the GPU {given.value} is not in the catalogue", "--gpu NAME (see `kvplan gpus`)", place_of(given)
+                    f"the GPU {given.value} is not in the catalogue",
+                    "--gpu NAME (see `kvplan gpus`)",
+                    "KVP402",
+                    place_of(given),
                 )
             )
         else:
             found.groups.append((replace(named, count=1), place_of(given)))
     if not gpus.types:
-        unit.open.append(Open("the file does not say which GPU it runs on", "--gpu NAME"))
+        unit.open.append(Open("the file does not say which GPU it runs on", "--gpu NAME", "KVP402"))
 
 
 def _read_command(found: Planned, read_file: Callable[[str], str | Text]) -> None:
@@ -222,6 +251,8 @@ def _read_command(found: Planned, read_file: Callable[[str], str | Text]) -> Non
         launch = replace(launch, words=_without_foreign(found, launch.words))
     if unit.version is not None and launch.version is None:
         launch = replace(launch, version=Given(unit.version, ()))
+    if launch.gpus is not None and not isinstance(launch.gpus.value, int):
+        launch = replace(launch, gpus=None)  # `all`, a variable: no number to hold against CUDA_VISIBLE_DEVICES
     try:
         found.command = read_launch(launch, read_file=read_file)
     except KvplanError as error:
@@ -268,6 +299,7 @@ def _plan(found: Planned) -> None:
             Open(
                 plan.reasons[0].rstrip(".") if plan.reasons else "the weights are unknown",
                 "--model-map to a folder with its weight files",
+                "KVP401",
             )
         )
     _put_defaults(unit, plan)
@@ -286,14 +318,26 @@ def _planned(found: Planned, command: Command, group: GpuGroup) -> Plan:
 
 def _holds(plan: Plan, facts: Facts) -> Verdict | None:
     """Return whether the declared users fit, each with the declared length or the engine's own longest."""
-    if facts.users is None or plan.verdict == "unknown":
+    if (facts.users is None and facts.context is None) or plan.verdict == "unknown":
         return None
     deployment = plan.deployment
-    context = min(facts.context or plan.request.context_tokens, plan.request.context_tokens)
+    context = facts.context or plan.request.context_tokens
+    if context > plan.request.context_tokens:
+        return "does_not_fit"
     asked = deployment.on_one_replica(facts.users)
     if not deployment.holds(context, asked, planned):
         return "does_not_fit"
     return "fits" if deployment.surely_holds(context, asked) else "tight"
+
+
+def requests_held(plan: Plan, tokens: int) -> float | None:
+    """Return the requests of a length that one replica of a plan's deployment holds; None where nothing bounds or tells them."""
+    deployment = plan.deployment
+    stage = deployment.deciding_stage(tokens)
+    share = deployment.share(stage, tokens)
+    if share is None:
+        return None
+    return finite(deployment.layouts[stage].concurrency(max(share.bytes, 0), tokens, deployment.encoder_tokens(tokens)))
 
 
 def margin(plan: Plan, facts: Facts) -> int | None:
@@ -303,7 +347,7 @@ def margin(plan: Plan, facts: Facts) -> int | None:
         return None
     needed = plan.bytes_per_request * plan.deployment.on_one_replica(plan.request.concurrent_requests)
     if facts.users is not None:
-        context = min(facts.context or plan.request.context_tokens, plan.request.context_tokens)
+        context = facts.context or plan.request.context_tokens
         encoder = plan.deployment.encoder_tokens(context)
         needed = max(needed, plan.layout.request_bytes(context, encoder) * plan.deployment.on_one_replica(facts.users))
     return share.bytes - needed

@@ -8,7 +8,7 @@ from kvplan.deploy.tree import NOTHING, Document, Node, documents
 from kvplan.deploy.workload import Gpus, Workload, given, word, words
 from kvplan.errors import SettingError
 from kvplan.launch.text import MASK, Text, join
-from kvplan.launch.words import Given, Word
+from kvplan.launch.words import MOST_CHARACTERS, Given, Word
 from kvplan.units import parse_size
 
 # Extended resources that are GPUs (device plugins of the vendors; `gpu` is Dynamo's own word).
@@ -28,6 +28,8 @@ TYPE_LABELS = (
 )  # fmt: skip
 _SHARED = "/dev/shm"  # noqa: S108  a mount's path in a container
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]i?|[kmgtpe])?", re.ASCII)
+# What a part of a text that stands elsewhere in the file weighs, in characters.
+_WEIGHT_OF_A_PART = 16
 _K8S_VARIABLE = re.compile(r"\$\$|\$\(([A-Za-z_][\w.-]*)\)")
 
 
@@ -67,9 +69,14 @@ def resources(root: Node) -> Iterator[Node]:
 def title(resource: Node) -> str:
     """Return `Deployment serving/llama`."""
     metadata = resource.get("metadata")
-    name = metadata.first("name", "generateName").string or "(no name)"
-    namespace = metadata.get("namespace").string
-    return f"{resource.get('kind').string} {namespace + '/' if namespace else ''}{name}"
+    name = written(metadata.first("name", "generateName")) or "(no name)"
+    namespace = written(metadata.get("namespace"))
+    return f"{written(resource.get('kind'))} {namespace + '/' if namespace else ''}{name}"
+
+
+def written(node: Node) -> str:
+    """Return a name as it stands in the file, a template's expressions included."""
+    return node.text.written() if MASK in node.string else node.string
 
 
 def pod_workloads(
@@ -118,7 +125,7 @@ def container_workload(
     templated: bool = False,
 ) -> Workload:
     """Return one container."""
-    own = container.get("name").string
+    own = written(container.get("name"))
     environment = read_environment(container, stream)
     command = container.get("command")
     return Workload(
@@ -139,10 +146,15 @@ def container_workload(
 
 def substituted(texts: tuple[Word, ...], environment: dict[str, Given]) -> tuple[Word, ...]:
     """Return words with `$(VAR)` put in as Kubernetes does: from the container's own variables, `$$` for a dollar sign."""
-    return tuple(each if "$" not in each.text else _substituted(each, environment) for each in texts)
+    found, left = [], MOST_CHARACTERS
+    for each in texts:
+        one, left = (each, left) if "$" not in each.text else _substituted(each, environment, left)
+        found.append(one)
+    return tuple(found)
 
 
-def _substituted(each: Word, environment: dict[str, Given]) -> Word:
+def _substituted(each: Word, environment: dict[str, Given], left: int) -> tuple[Word, int]:
+    """Return a word with its variables put in, and how much may be put in after it: those that double each other have no end."""
     text = each.place if isinstance(each.place, Text) else Text(each.text)
     parts: list[Text | str] = []
     done = 0
@@ -157,13 +169,17 @@ def _substituted(each: Word, environment: dict[str, Given]) -> Word:
                 if text.value[done : done + 1] == "("
                 else text.cut(match.start(), done)
             )
-        elif known is None or known.value is None:
+        elif known is None or known.value is None or (left := left - _weight(value := value_text(known))) < 0:
             parts.append(text.cut(match.start(), done))
         else:
-            parts.append(value_text(known))
+            parts.append(value)
     parts.append(text.cut(done))
     whole = join(parts)
-    return Word(whole.value, place=whole)
+    return Word(whole.value, place=whole), left
+
+
+def _weight(value: Text) -> int:
+    return len(value.value) + _WEIGHT_OF_A_PART * len(value.runs)
 
 
 def value_text(value: Given) -> Text:
@@ -178,6 +194,7 @@ def value_text(value: Given) -> Text:
 def read_environment(container: Node, stream: Stream) -> dict[str, Given]:
     """Return a container's variables; those whose value is a secret's or unknown are left out."""
     found: dict[str, Given] = {}
+    left = MOST_CHARACTERS
     for source in container.get("envFrom").each():
         for key, value in stream.config_maps.get(source.get("configMapRef", "name").string, NOTHING).entries():
             if (one := given(value, key)) is not None:
@@ -188,7 +205,7 @@ def read_environment(container: Node, stream: Stream) -> dict[str, Given]:
         if reference:
             value = stream.config_maps.get(reference.get("name").string, NOTHING).get(reference.get("key").string)
         if (one := given(value, name)) is not None:
-            whole = substituted((one.words[-1],), found)[0]
+            whole, left = _substituted(one.words[-1], found, left)
             found[name.string] = Given(whole.text, (one.words[0], whole))
     # Some resources write variables as a mapping (KubeAI, Helm values).
     if container.get("env").kind == "map":

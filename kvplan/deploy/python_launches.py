@@ -43,6 +43,7 @@ class Walk:
 
     started: list[Started] = field(default_factory=list)
     mappings: list[tuple[ast.Dict, Scope]] = field(default_factory=list)
+    configs: list[tuple[ast.Call, Scope]] = field(default_factory=list)
     expressions: dict[str, ast.expr] = field(default_factory=dict)
     settings: dict[str, tuple[Text, Text]] = field(default_factory=dict)
     left: int = _MOST_STATEMENTS
@@ -125,6 +126,8 @@ class Walk:
                 if isinstance(inner, ast.Dict):
                     self.mappings.append((inner, scope))
                 elif isinstance(inner, ast.Call):
+                    if dotted(inner.func).endswith("LLMConfig"):
+                        self.configs.append((inner, scope))
                     self._call(inner, scope, within, sure=sure)
 
     def _assign(self, target: ast.expr, value: ast.expr | None, scope: Scope, *, sure: bool) -> None:

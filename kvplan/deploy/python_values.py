@@ -166,6 +166,12 @@ class Scope:
         )
         if name in ("str", "int", "list", "tuple", "dumps") and len(node.args) == 1 and isinstance(node.func, ast.Name):
             return self.value(node.args[0], depth + 1)
+        if name == "dict" and isinstance(node.func, ast.Name) and not node.args:
+            return {
+                each.arg: (self.literal(each, each.arg), self.value(each.value, depth + 1))
+                for each in node.keywords
+                if each.arg is not None
+            }
         if name in ("get", "getenv") and len(node.args) == 2:
             known = dotted(node.func).endswith(("environ.get", "getenv"))
             return self.value(node.args[1], depth + 1) if known else self.written(node)

@@ -29,6 +29,10 @@ _SHORT = {
         "contextlength": "--max-model-len", "maxcontextlength": "--max-model-len", "gpumemoryfraction": "--gpu-memory-utilization",
     },
     "sglang": {"tp": "--tp-size", "dp": "--dp-size", "pp": "--pp-size"},
+    "llama.cpp": {
+        "contextsize": "--ctx-size", "contextlength": "--ctx-size", "parallelslots": "--parallel", "slots": "--parallel",
+        "kvcachetype": "--cache-type-k",
+    },
 }  # fmt: skip
 
 

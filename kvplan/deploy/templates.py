@@ -1,4 +1,4 @@
-"""Templates of Helm, Jinja and Terraform that were not rendered: their expressions masked or cut out, so that YAML can be read."""
+"""Templates (Helm, Jinja, Terraform, ERB) that were not rendered: expressions masked or cut out, so that YAML can be read."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -9,13 +9,14 @@ from itertools import pairwise
 from kvplan.launch.text import MASK
 
 _LONGEST = 4000
-_CLOSING = {"{{": "}}", "{%": "%}", "{#": "#}", "%{": "}"}
-_OPENING = re.compile(r"\{\{|(?<!\$)\{[%#]|(?<!%)%\{(?=~?\s*(?:if|for|else|endif|endfor)\b)")
+_CLOSING = {"{{": "}}", "{%": "%}", "{#": "#}", "%{": "}", "<%": "%>"}
+_OPENING = re.compile(r"\{\{|(?<!\$)\{[%#]|(?<!%)%\{(?=~?\s*(?:if|for|else|endif|endfor)\b)|<%(?=[-=#\s])")
 _COMMENT_END = re.compile(r"\*/\s{0,9}-?\}\}")
 _COMMENT = re.compile(r"\{\{-?\s*/\*|\{#")
 # What stands for no text itself: branches, loops, definitions, assignments; and what brings lines of its own.
 _CONTROL = re.compile(
-    r"\{%|%\{|\{\{[-~]?\s*(?:if|else|end|range|with|define|block|template|break|continue)\b|\{\{[-~]?\s*\$[\w.]+(?:\s*,\s*\$\w+)?\s*:?="
+    r"\{%|%\{|<%[-#\s]|\{\{[-~]?\s*(?:if|else|end|range|with|define|block|template|break|continue)\b"
+    r"|\{\{[-~]?\s*\$[\w.]+(?:\s*,\s*\$\w+)?\s*:?="
 )
 _BRANCH = re.compile(r"\{\{[-~]?\s*(?:if|range|with)\b|\{%-?\s*(?:if|for)\b")
 _END = re.compile(r"\{\{[-~]?\s*end\b|\{%-?\s*end(?:if|for)\b")

@@ -21,6 +21,9 @@ __all__ = ["NOTHING", "Document", "Node", "documents"]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 200
 MOST_NODES = 200_000
+# What all aliases of a document stand for together: nodes, and a node more for so many characters. Readers go through each place
+# that an alias stands at as if it had been written out; no file that deploys an engine repeats a hundredth of that.
+MOST_REPEATED, _CHARACTERS_OF_A_NODE = 20_000, 32
 _MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 # Lines of a document without content: comments and directives (`%YAML 1.1`).
 _NO_CONTENT = re.compile(r"(?:---)?(?:[ \t]*(?:#.*|%[A-Z].*)?\r?\n?)*")
@@ -154,13 +157,42 @@ class _TooMuchError(Exception):
     """A document that is deeper or larger than any that deploys an engine."""
 
 
+class _Repeated:
+    """How much the anchored nodes of a document are, with all that they hold, and what its aliases stand for together."""
+
+    def __init__(self) -> None:
+        self.size = self.repeated = 0
+        self.sizes: dict[str, int] = {}
+        self.begun: list[tuple[str, int]] = []
+
+    def starts(self, node: Node, anchor: str) -> None:
+        """Count a node; a mapping or list goes on until `ends`."""
+        own = 1 + len(node.value) // _CHARACTERS_OF_A_NODE
+        self.sizes[anchor] = own
+        if node.kind != "scalar":
+            self.begun.append((anchor, self.size))
+        self.size += own
+
+    def ends(self) -> None:
+        """Close the mapping or list that was opened last."""
+        anchor, before = self.begun.pop()
+        self.sizes[anchor] = self.size - before
+
+    def again(self, anchor: str) -> None:
+        """Count an alias as all that it stands for."""
+        self.size += self.sizes.get(anchor, 0)
+        self.repeated += self.sizes.get(anchor, 0)
+        if self.repeated > MOST_REPEATED:
+            raise _TooMuchError(f"aliases stand for more than {MOST_REPEATED:,} nodes")
+
+
 def _compose(page: Page, source: Source, base: int) -> Node:
     """Return the tree of one document, from the parser's events."""
     anchors: dict[str, Node] = {}
     stack: list[Node] = []
     keys: list[Node | None] = []
     open_nodes: set[int] = set()
-    root, count = NOTHING, 0
+    root, count, repeated = NOTHING, 0, _Repeated()
 
     def put(node: Node) -> None:
         nonlocal root
@@ -181,6 +213,7 @@ def _compose(page: Page, source: Source, base: int) -> Node:
             raise _TooMuchError(f"more than {MOST_NODES:,} nodes")
         if isinstance(event, yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent):
             node = _node(event, page, source, base)
+            repeated.starts(node, event.anchor or "")
             if event.anchor:
                 anchors[event.anchor] = node
             put(node)
@@ -194,9 +227,11 @@ def _compose(page: Page, source: Source, base: int) -> Node:
             named = anchors.get(event.anchor or "", NOTHING)
             # A node inside itself would have no end; nothing that is deployed is one.
             put(NOTHING if id(named) in open_nodes else named)
+            repeated.again(event.anchor or "")
         elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
             node = stack.pop()
             keys.pop()
+            repeated.ends()
             open_nodes.discard(id(node))
             if node.kind == "map":
                 count += _indexed(node)

@@ -37,10 +37,19 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Something that no one said, which the verdict needs: what, and the option that would settle it."""
+    """Something that no one said, which the verdict needs.
+
+    Attributes:
+        what: it is, in words.
+        settle: the option that would settle it; "" for none.
+        code: of the rule that says so; "" where another rule says more.
+        place: where.
+
+    """
 
     what: str
     settle: str
+    code: str = ""
     place: Place | None = None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kvplan.deploy.splitting import split_text
-from kvplan.launch.text import Source, Text, join
+from kvplan.launch.text import Text, join
 from kvplan.launch.words import MOST_CHARACTERS, Given, Word
 
 _LINE = re.compile(r"([^\n]*)(?:\n|$)")
@@ -34,17 +34,16 @@ class Setting:
     label: Text
 
 
-def settings(source: Source) -> Iterator[Setting]:
+def settings(whole: Text) -> Iterator[Setting]:
     """Yield the settings of a unit file in their order."""
-    whole = source.whole()
     section = ""
     pieces: list[Text | str] = []
-    for line in _LINE.finditer(source.text):
+    for line in _LINE.finditer(whole.value):
         text = line[1].rstrip("\r")
         if text.lstrip().startswith(("#", ";")) or (not pieces and not text.strip()):
             continue
         body = text.rstrip()
-        goes_on = body.endswith("\\") and line.end() < len(source.text)
+        goes_on = body.endswith("\\") and line.end() < len(whole.value)
         pieces.append(whole.cut(line.start(), line.start() + (len(body) - 1 if goes_on else len(text))))
         if goes_on:
             pieces.append(" ")

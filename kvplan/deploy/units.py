@@ -8,16 +8,18 @@ from typing import Any
 
 from kvplan.deploy.accelerator_names import find_named_gpu
 from kvplan.deploy.engine_style import style_words
+from kvplan.deploy.engine_variables import engine_of
 from kvplan.deploy.file import File
 from kvplan.deploy.outside import Facts
 from kvplan.deploy.unit import Input, Open, Unit, place_of
 from kvplan.deploy.workload import Workload
 from kvplan.engines import flag_table
 from kvplan.errors import KvplanError, SettingError
+from kvplan.gpus import find_gpu
 from kvplan.launch.peel import Launch, NoEngineError, find_in_image, find_launches
 from kvplan.launch.stated import Stated, read_stated, unsettled
 from kvplan.launch.text import MASK, Text
-from kvplan.launch.words import Given, Word, split
+from kvplan.launch.words import Given, Word, split_far
 
 # Of the contract, and what else of a launch counts for a plan; every unit has each of the first.
 NAMES = (
@@ -25,6 +27,9 @@ NAMES = (
     "gpu_memory_utilization", "kv_cache_dtype", "quantization", "max_num_seqs", "max_num_batched_tokens",
 )  # fmt: skip
 _MORE = ("dtype", "enforce_eager", "cpu_offload_gb", "swap_space", "data_parallel_local", "draft_model")
+
+# Engines of one file; what is beyond is said to be left out.
+MOST_UNITS = 1_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,16 +73,30 @@ def read_units(
     for workload in workloads:
         if workload.group and workload.group in groups:
             continue
+        if len(found) >= MOST_UNITS:
+            unread.append(_too_many(workload))
+            break
         facts = facts_for(workload)
         launches, errors = _launches(file, workload, facts)
         if launches and workload.group:
             groups.add(workload.group)
         unread += [Unread(workload, error) for error in errors if not launches and not isinstance(error, NoEngineError)]
         launches = _one_of_alternatives(workload, launches)
+        if len(launches) > MOST_UNITS - len(found):
+            # Loops and functions of a script can start engines without end.
+            unread.append(_too_many(workload))
+            launches = launches[: MOST_UNITS - len(found)]
         for number, launch in enumerate(launches, 1):
             name = workload.name if len(launches) == 1 else f"{workload.name}, engine {number}"
-            found.append(_read(file, workload, launch, name, facts))
+            try:
+                found.append(_read(file, workload, launch, name, facts))
+            except SettingError as error:
+                unread.append(Unread(workload, error))
     return found, unread
+
+
+def _too_many(workload: Workload) -> Unread:
+    return Unread(workload, SettingError(f"the first {MOST_UNITS:,} engines of the file are read, and no more."))
 
 
 def _launches(file: File, workload: Workload, facts: Facts) -> tuple[list[Launch], list[KvplanError]]:
@@ -93,10 +112,14 @@ def _launches(file: File, workload: Workload, facts: Facts) -> tuple[list[Launch
             launches = [_of_keys(workload, environment)]
             errors: list[KvplanError] = []
         elif workload.script is not None:
-            launches, errors = find_launches(split(workload.script), read_file, environment)
+            words, broken = split_far(workload.script)
+            launches, errors = find_launches(words, read_file, environment)
+            errors += [broken] if broken is not None and not launches else []
         else:
             image = None if workload.image is None else facts.put_in(workload.image)
             command = None if workload.command is None else [facts.put_in(word) for word in workload.command]
+            if command and all(not word.text.replace(MASK, "").strip("'\"[]") for word in command):
+                command = None  # a template's expression: what it puts there is not known, and may be nothing
             launches, errors = find_in_image(
                 image, command, [facts.put_in(word) for word in workload.args], environment, read_file
             )
@@ -104,6 +127,9 @@ def _launches(file: File, workload: Workload, facts: Facts) -> tuple[list[Launch
         return [], [error if isinstance(error, KvplanError) else SettingError("The command nests too deep.")]
     if not launches and workload.engine is not None and workload.words is None and not _starts_other(workload):
         launches = [_of_keys(workload, environment)]
+    if not launches and _runs_on_gpus(workload) and (engine := engine_of(environment)):
+        launches = [_of_keys(replace(workload, engine=engine, args=()), environment)]
+        workload.notes += ("its own start script decides what of its variables reaches the engine",)
     return [_completed(launch, workload, facts) for launch in launches], errors
 
 
@@ -128,9 +154,17 @@ def _one_of_alternatives(workload: Workload, launches: list[Launch]) -> list[Lau
     return kept
 
 
+def _runs_on_gpus(workload: Workload) -> bool:
+    """Whether a container, or the image of a Dockerfile, has a start script of its own and GPUs to run an engine on."""
+    return workload.words is None and (workload.gpus.count is not None or workload.format == "dockerfile")
+
+
 def _starts_other(workload: Workload) -> bool:
-    """Whether a workload has a command of its own, which starts no engine."""
-    return bool(workload.command) or workload.script is not None
+    """Whether a workload has a command of its own, which starts no engine; one that a variable holds may start any."""
+    texts = [word.text for word in (*(workload.command or ()), *workload.args)]
+    return workload.script is not None or (
+        bool(workload.command) and not any(unsettled(text) == text for text in texts)
+    )
 
 
 def _of_keys(workload: Workload, environment: dict[str, Given]) -> Launch:
@@ -200,8 +234,10 @@ def _read(file: File, workload: Workload, launch: Launch, name: str, facts: Fact
         if (given := stated.values.get(each)) is not None:
             unit.inputs[each] = _input(given)
     _put_gpus(unit, facts)
-    for each, value in _defaults(launch, version).items():
-        unit.inputs.setdefault(each, Input(value=value, origin="default"))
+    if not stated.open_words:
+        # A word that is not settled may be any flag: what is not stated beside it is not known to be the default.
+        for each, value in _defaults(launch, version).items():
+            unit.inputs.setdefault(each, Input(value=value, origin="default"))
     for each in NAMES:
         unit.inputs.setdefault(each, Input(value=None, origin="not stated"))
     return Read(unit=unit, stated=stated)
@@ -238,11 +274,11 @@ def _input(given: Given) -> Input:
 
 def _put_model(unit: Unit, stated: Stated, facts: Facts) -> None:
     given, other = stated.values.get("model"), unit.workload.model
+    if unit.engine == "nim":
+        other = _model_of_image(unit) or other  # charts for these images have a name of their own, which is only served
     if given is not None and other is not None and _is_path(str(given.value)) and not _is_path(str(other.value)):
         given = other  # what lies at that path
     given = given or other
-    if given is None and unit.engine == "nim":
-        given = _model_of_image(unit)
     if given is None and (variable := unit.launch.environment.get("VLLM_MODEL") if unit.launch else None) is not None:
         given = variable
     if given is None:
@@ -284,8 +320,8 @@ def _put_gpus(unit: Unit, facts: Facts) -> None:
         )
     if gpus.nodes is not None and "nodes" not in unit.inputs:
         unit.inputs["nodes"] = _input(gpus.nodes)
-    if facts.gpu is not None:
-        unit.inputs["gpu"] = Input(value=facts.gpu, origin="option")
+    if (outside := gpu_from_outside(unit, facts)) is not None:
+        unit.inputs["gpu"] = Input(value=find_gpu(outside).gpu.id, origin="option")
         return
     if not gpus.types or is_size(str(gpus.types[0].value)):
         return
@@ -295,6 +331,14 @@ def _put_gpus(unit: Unit, facts: Facts) -> None:
         group = find_named_gpu(str(read.value), partition)
         read = replace(read, value=group.gpu.id if group is not None else read.value, written=str(read.value))
     unit.inputs["gpu"] = read
+
+
+def gpu_from_outside(unit: Unit, facts: Facts) -> str | None:
+    """Return the GPU that is said outside the file, where that counts: insisted on, or the file names none that is known."""
+    if facts.gpu is None or "gpu" in facts.insisted:
+        return facts.gpu
+    stated = [str(given.value) for given in unit.workload.gpus.types]
+    return None if any(find_named_gpu(text) is not None for text in stated if not is_size(text)) else facts.gpu
 
 
 def is_size(text: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from kvplan.errors import SettingError
+from kvplan.launch.images import read_image
 from kvplan.launch.text import MASK, Text
 from kvplan.launch.words import Given, Word
 
@@ -31,6 +32,7 @@ class Container:
         environment: of the container; a name without a value is taken from outside and not known here.
         gpus: how many it is given; None where it is all, or not said.
         entrypoint: that is put in place of the image's own.
+        notes: what of it is not known.
 
     """
 
@@ -39,6 +41,11 @@ class Container:
     environment: dict[str, Given] = field(default_factory=dict)
     gpus: Given | None = None
     entrypoint: Given | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+class NoEngineError(SettingError):
+    """A command that starts no engine."""
 
 
 def read_container(words: Sequence[Word], read_file: Callable[[str], str | Text]) -> Container:
@@ -48,14 +55,10 @@ def read_container(words: Sequence[Word], read_file: Callable[[str], str | Text]
         SettingError: another command than `run`, a flag without its value, no image.
 
     """
-    at = 0
-    while at < len(words) and words[at].text.startswith("-"):
-        at += 1 if words[at].text in _BEFORE_RUN or "=" in words[at].text else 2
-    if at < len(words) and words[at].text == "container":
-        at += 1
+    at = _verb(words)
     verb = words[at].text if at < len(words) else ""
     if verb not in ("run", "create"):
-        raise SettingError(
+        raise NoEngineError(
             f"{verb[:40] or 'This container command'!r} starts no engine that kvplan can read.",
             hint="Paste the `docker run ...` command itself, or what runs in the container (`vllm serve ...`).",
         )
@@ -64,6 +67,9 @@ def read_container(words: Sequence[Word], read_file: Callable[[str], str | Text]
     at += 1
     while at < len(words):
         word = words[at]
+        if _holds_flags(words, at):
+            at += 1
+            continue
         if not word.text.startswith("-") or word.text == "-":
             found.image, found.rest = word, tuple(words[at + 1 :])
             if devices and found.gpus is None:
@@ -77,11 +83,29 @@ def read_container(words: Sequence[Word], read_file: Callable[[str], str | Text]
     )
 
 
+def _verb(words: Sequence[Word]) -> int:
+    """Return where `run`, `exec` and the like stand: behind flags, and `container`."""
+    at = 0
+    while at < len(words) and words[at].text.startswith("-"):
+        at += 1 if words[at].text in _BEFORE_RUN or "=" in words[at].text else 2
+    return at + 1 if at < len(words) and words[at].text == "container" else at
+
+
+def _holds_flags(words: Sequence[Word], at: int) -> bool:
+    """Whether a variable among the flags stands for more of them (`docker run $GPU_FLAGS vllm/vllm-openai ...`): no image does."""
+    return re.fullmatch(r"\$\{?[\w@*\[\]]+\}?", words[at].text) is not None and any(
+        ("/" in word.text or ":" in word.text) and read_image(word.text).engine is not None
+        for word in words[at + 1 : at + 60]
+        if not word.text.startswith("-")
+    )
+
+
 def inside_running(words: Sequence[Word]) -> Sequence[Word] | None:
     """Return the words that `exec [flags] CONTAINER` runs in a container that is there; None for another command."""
-    if not words or words[0].text != "exec":
+    at = _verb(words)
+    if at >= len(words) or words[at].text != "exec":
         return None
-    at = 1
+    at += 1
     while at < len(words) and words[at].text.startswith("-"):
         _, _, at = _flag(words, at)
     return words[at + 1 :]
@@ -96,7 +120,7 @@ def _flag(words: Sequence[Word], at: int) -> tuple[str, Word | None, int]:
         if equals:
             return (
                 name,
-                None if name in _BARE else Word(value, word.start, word.end, word.origin, place=word.place),
+                None if name in _BARE else _end_of(word, value),
                 at + 1,
             )
         if name in _BARE:
@@ -108,22 +132,33 @@ def _flag(words: Sequence[Word], at: int) -> tuple[str, Word | None, int]:
             return text, None, at + 1
         name, value = f"-{letters[bare]}", letters[bare + 1 :]
         if value:
-            return name, Word(value.removeprefix("="), word.start, word.end, word.origin, place=word.place), at + 1
+            return name, _end_of(word, value.removeprefix("=")), at + 1
     if at + 1 >= len(words):
         raise SettingError(f"The container's flag {name} has no value.", hint="Give it one, or leave it out.")
     return name, words[at + 1], at + 2
 
 
+def _end_of(word: Word, value: str) -> Word:
+    """Return the value at the end of a flag's word."""
+    place = None if word.place is None else word.place.cut(len(word.text) - len(value))
+    return Word(value, word.start, word.end, word.origin, place=place)
+
+
 def _take(
     found: Container, name: str, value: Word, word: Word, devices: list[Word], read_file: Callable[[str], str | Text]
 ) -> None:
-    words = (word,) if word.start == value.start else (word, value)
+    words = (word,) if 0 <= word.start == value.start else (word, value)
     if name in ("-e", "--env"):
         variable, equals, text = value.text.partition("=")
         if equals:
             found.environment[variable] = Given(text, words)
     elif name == "--env-file":
-        for variable, text in env_file(read_file(value.text)).items():
+        try:
+            content = read_file(value.text)
+        except SettingError as error:
+            found.notes.append(f"the variables of {value.text[:80]} are not known: {error.message}")
+            return
+        for variable, text in env_file(content).items():
             found.environment.setdefault(variable, Given(text, (Word(f"{variable}={text}", origin=value.text),)))
     elif name == "--gpus":
         found.gpus = gpus_given(value.text, words)
@@ -131,6 +166,47 @@ def _take(
         devices.append(value)
     elif name == "--entrypoint":
         found.entrypoint = Given(value.text, words)
+
+
+# Flags of apptainer and singularity that take a value (apptainer run --help).
+_APPTAINER_TAKES = frozenset({
+    "--bind", "-B", "--env", "--env-file", "--pwd", "--cwd", "-W", "--home", "-H", "--overlay", "-o", "--workdir", "--scratch",
+    "-S",
+    "--app", "--network", "--network-args", "--security", "--mount", "--hostname", "--dns", "--add-caps", "--drop-caps",
+    "--fusemount",
+})  # fmt: skip
+APPTAINERS = frozenset({"apptainer", "singularity", "singularity-ce"})
+
+
+def read_apptainer(words: Sequence[Word]) -> tuple[str, Container] | None:
+    """Return the verb (`run`, `exec`, `instance`) and the container behind apptainer; None for another command.
+
+    Its containers see the variables around them.
+    """
+    at = 0
+    while at < len(words) and words[at].text.startswith("-"):
+        at += 1
+    verb = words[at].text if at < len(words) else ""
+    if verb not in ("run", "exec"):
+        return None
+    found = Container(image=Word(""), rest=())
+    at += 1
+    while at < len(words) and words[at].text.startswith("-"):
+        name, equals, value = words[at].text.partition("=")
+        own = words[at]
+        if name in _APPTAINER_TAKES and not equals:
+            at += 1
+            value = words[at].text if at < len(words) else ""
+        if name == "--env":
+            for pair in value.split(","):
+                key, is_set, text = pair.partition("=")
+                if is_set:
+                    found.environment[key] = Given(text, (own,))
+        at += 1
+    if at >= len(words):
+        return None
+    found.image, found.rest = words[at], tuple(words[at + 1 :])
+    return verb, found
 
 
 def env_file(given: str | Text) -> dict[str, str]:

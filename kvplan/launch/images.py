@@ -19,12 +19,20 @@ _ENGINES = (
     ("llama-cpp", "llama.cpp"),
     ("llamacpp", "llama.cpp"),
     ("djl-inference", "vllm"),
+    ("djl-serving", "vllm"),
     ("vllm", "vllm"),
 )
 # vLLM on these has other rules of memory than on CUDA and ROCm.
 _OTHER_DEVICES = re.compile(r"(?:^|[-_/:.])(cpu|tpu|neuron|xpu|hpu|gaudi|habana|ascend|npu|arm64-cpu)(?:$|[-_/:.\d])")
 # Services of NIM that serve no language model; vLLM's own router and helpers.
-_OTHER_MODELS = re.compile(r"embed|rerank|riva|parakeet|whisper|maxine|\btts\b|\basr\b|ocr|clip|retriev|vllm-(?:router|operator|sr)")
+_OTHER_MODELS = re.compile(
+    r"embed|rerank|riva|parakeet|whisper|maxine|\btts\b|\basr\b|ocr|clip|retriev|vllm-(?:router|operator|sr)"
+)
+# What stands beside an engine and is called after it.
+_HELPERS = re.compile(
+    r"router|operator|gateway|proxy|exporter|web-?ui|frontend|(?<!tensorrtllm_)(?<!trtllm_)backend|client|loader|download|bench"
+    r"|mlops|monitor|dashboard|simulator|-sim\b|mock"
+)
 _RELEASE = r"(\d+\.\d+\.\d+(?:\.?(?:post|rc|dev)\d+)?|\d+\.\d+)"
 
 
@@ -61,7 +69,7 @@ def read_image(name: str) -> Image:
     low = path.lower()
     last = low.rpartition("/")[2]
     engine = next((engine for part, engine in _ENGINES if part in low), None)
-    if engine in ("nim", "vllm") and _OTHER_MODELS.search(last) or "router" in last:
+    if (engine in ("nim", "vllm") and _OTHER_MODELS.search(last)) or (engine is not None and _HELPERS.search(last)):
         engine = None
     version = None
     if engine == "vllm":

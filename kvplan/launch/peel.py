@@ -2,72 +2,25 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from kvplan.errors import KvplanError, SettingError, UnknownEngineError
 from kvplan.launch import containers, programs
-from kvplan.launch.images import read_image
+from kvplan.launch.around import Around, Launch, no_engine
+from kvplan.launch.containers import NoEngineError
+from kvplan.launch.images import Image, read_image
 from kvplan.launch.script import Script
-from kvplan.launch.text import Text
+from kvplan.launch.started import engine_at, engine_within, launched, of_python
+from kvplan.launch.text import MASK, Text
 from kvplan.launch.variables import Variables
 from kvplan.launch.words import Given, Word, split
+
+__all__ = ["Launch", "NoEngineError", "find_in_image", "find_launch", "find_launches"]
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 
 _DEEPEST = 8
-
-
-@dataclass(slots=True, kw_only=True)
-class Launch:
-    """An engine's own words, and what was said around them.
-
-    Attributes:
-        engine: by the contract's name.
-        words: the engine's flags and positional words.
-        program: what starts it, in words, and where that stands.
-        environment: variables that the engine sees, as far as the command says.
-        version: of the engine, where an image or a package's version tells.
-        image: that it runs in.
-        gpus: how many GPUs the container is given; None: all, or not said.
-        subcommand: whether the words follow `vllm serve` (which takes the model as a word of its own).
-        device: what the image is for, where that is no GPU (`cpu`, `tpu`).
-        wrapped: whether another program runs the engine in itself, and takes flags of its own beside the engine's.
-        conditional: whether it stands in a branch that its text does not settle.
-        model: where another command of the same text names it (`ollama pull`).
-        files: that the same text writes (here-documents), by their paths.
-        notes: what was passed over.
-
-    """
-
-    engine: str
-    words: tuple[Word, ...]
-    program: Given = field(default_factory=lambda: Given(""))
-    environment: dict[str, Given] = field(default_factory=dict)
-    version: Given | None = None
-    image: Given | None = None
-    gpus: Given | None = None
-    subcommand: bool = True
-    device: str | None = None
-    wrapped: bool = False
-    conditional: bool = False
-    model: Given | None = None
-    files: dict[str, Text] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(slots=True, kw_only=True)
-class _Around:
-    """What was read on the way to the engine."""
-
-    environment: dict[str, Given]
-    version: Given | None = None
-    image: Given | None = None
-    gpus: Given | None = None
-    device: str | None = None
-    files: dict[str, Text] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    depth: int = 0
 
 
 def find_launch(
@@ -102,7 +55,7 @@ def find_launch(
         raise _other_engine(launch.engine, str(launch.program.value))
     if errors:
         raise next((error for error in errors if not isinstance(error, NoEngineError)), errors[0])
-    raise _no_engine("")
+    raise no_engine("")
 
 
 def find_launches(
@@ -111,13 +64,15 @@ def find_launches(
     """Return every engine that the words start, and why others of their commands start none.
 
     Args:
-        words, read_file, environment: as `find_launch`.
+        words: as a shell splits them, operators included.
+        read_file: returns the text of a file that the words name.
+        environment: variables that are set around them.
 
     Raises:
         SettingError: variables that hold each other without end.
 
     """
-    return _in_script(words, _Around(environment=dict(environment or {})), read_file)
+    return _in_script(words, Around(environment=dict(environment or {})), read_file)
 
 
 def find_in_image(
@@ -128,12 +83,12 @@ def find_in_image(
     read_file: Callable[[str], str | Text],
 ) -> tuple[list[Launch], list[KvplanError]]:
     """Return the engines that a container starts: `command` in place of its image's entry point, `args` behind it."""
-    around = _Around(environment=dict(environment), image=None if image is None else Given(image.text, (image,)))
+    around = Around(environment=dict(environment), image=None if image is None else Given(image.text, (image,)))
     try:
         if image is not None:
             return _image(image, args, command, around, read_file), []
-        if not command and args and args[0].text.startswith("-") and (engine := programs.engine_of_flags(args)):
-            return [_launch(args, around, engine, Given(engine, (args[0],)))], []
+        if not command and args and (engine := programs.engine_of_flags(args)):
+            return [launched(args, around, engine, Given(engine, (args[0],)))], []
         return _peel([*(command or ()), *args], around, read_file), []
     except (SettingError, UnknownEngineError) as error:
         return [], [error]
@@ -141,25 +96,26 @@ def find_in_image(
 
 def _in_script(
     words: Sequence[Word],
-    around: _Around,
+    around: Around,
     read_file: Callable[[str], str | Text],
     arguments: Sequence[Word] | None = None,
+    name: Word | None = None,
 ) -> tuple[list[Launch], list[KvplanError]]:
     """Return the launches among the commands of a shell text; settings of variables hold for those after them."""
     found: list[Launch] = []
     errors: list[KvplanError] = []
-    files: dict[str, Text] = dict(around.files)
     pulled: Given | None = None
     # Each nested text counts its own characters; what surrounds it is bounded already.
-    variables = Variables(values=dict(around.environment), arguments=None if arguments is None else list(arguments))
-    for step in Script(variables).steps(words):
-        if step.input is not None and step.output:
-            files[step.output] = step.input.place or Text(step.input.text)
+    variables = Variables(
+        values=dict(around.environment), arguments=None if arguments is None else list(arguments), script=name
+    )
+    script = Script(variables, dict(around.files))
+    for step in script.steps(words):
         if not step.words or step.words[0].text in programs.PASSED:
             continue
         if step.words[0].text == "ollama" and len(step.words) > 2 and step.words[1].text in ("pull", "run"):
             pulled = Given(step.words[2].text, (step.words[2],))
-        inner = replace(around, environment=dict(step.variables.values), files=files)
+        inner = replace(around, environment=dict(step.variables.values), files=script.files, input=step.script)
         try:
             launches = _peel(step.words, inner, read_file)
         except (SettingError, UnknownEngineError) as error:
@@ -176,22 +132,6 @@ def _with_pulled(launch: Launch, model: Given | None) -> Launch:
     return replace(launch, model=model)
 
 
-class NoEngineError(SettingError):
-    """A command that starts no engine."""
-
-
-def _no_engine(program: str) -> SettingError:
-    what = (
-        f"{program!r} is no program that kvplan knows to start an engine"
-        if program
-        else "The command after -- is empty"
-    )
-    return NoEngineError(
-        f"{what}.",
-        hint="Paste one that does: vllm serve MODEL ..., docker run ... vllm/vllm-openai:v0.11.0 --model MODEL ...",
-    )
-
-
 def _assignments(words: Sequence[Word]) -> dict[str, Given]:
     return {
         name: Given(value, (word,))
@@ -201,7 +141,7 @@ def _assignments(words: Sequence[Word]) -> dict[str, Given]:
     }
 
 
-def _peel(words: Sequence[Word], around: _Around, read_file: Callable[[str], str | Text]) -> list[Launch]:
+def _peel(words: Sequence[Word], around: Around, read_file: Callable[[str], str | Text]) -> list[Launch]:
     """Return what a command starts: one engine, or those in a shell's text.
 
     Raises:
@@ -219,6 +159,8 @@ def _peel(words: Sequence[Word], around: _Around, read_file: Callable[[str], str
         elif at == 0 and word.text in ("$", "#", "%", ">", ">>>"):
             at += 1
         elif name in programs.WRAPPERS:
+            if name == "command" and at + 1 < len(words) and words[at + 1].text in ("-v", "-V"):
+                raise no_engine(f"{name} {words[at + 1].text}")
             if name == "env" and at + 1 < len(words) and words[at + 1].text in ("-i", "-", "--ignore-environment"):
                 around.environment = {}
             takes, own = programs.WRAPPERS[name]
@@ -231,26 +173,38 @@ def _peel(words: Sequence[Word], around: _Around, read_file: Callable[[str], str
             return _in_shell(words[at + 1 :], name, around, read_file)
         elif name in containers.PROGRAMS:
             return _in_container(words[at + 1 :], around, read_file)
-        elif (launch := _engine(words, at, name, around)) is not None:
+        elif name in containers.APPTAINERS and (held := containers.read_apptainer(words[at + 1 :])) is not None:
+            verb, box = held
+            around = replace(
+                _one_deeper(around),
+                environment=around.environment | box.environment,
+                image=Given(box.image.text, (box.image,)),
+            )
+            return _image(box.image, box.rest, [] if verb == "exec" else None, around, read_file)
+        elif (launch := engine_at(words, at, name, around)) is not None:
             return [launch]
         elif name in programs.STARTS_NOTHING:
-            raise _no_engine(word.text[:80])
-        elif re.match(r"\$\{?\w+\}?$", word.text):
+            raise no_engine(word.text[:80])
+        elif re.match(r"\$\{?\w+\}?$", word.text) or (MASK in name and not name.strip(MASK)):
             return _of_variable(words, at, around, read_file)
-        elif name in programs.TAKES_A_TEXT and (text := _shell_text(words, at + 1)) is not None:
+        elif name in programs.TAKES_A_TEXT and (text := _shell_text(words, at + 1) or around.input) is not None:
             return _nested(text, around, read_file)
+        elif name.endswith(".sh") and (text := _script(word, read_file)) is not None:
+            return _nested(text, around, read_file, words[at + 1 :], word)
         else:
             # Programs that are not known may still start the engine that their words name.
-            start = _engine_within(words, at + 1)
+            start = engine_within(words, at + 1)
+            if start is None and (launch := _of_function(words, at, name, around)) is not None:
+                return [launch]
             if start is None:
-                raise _no_engine(outer or word.text[:80])
+                raise no_engine(outer or word.text[:80])
             passed = " ".join(each.text for each in words[at:start])[:80]
             around.notes += (f"{passed!r} before the engine is passed over",)
             outer, at = word.text[:80], start
-    raise _no_engine(outer or (words[-1].text[:80] if words else ""))
+    raise no_engine(outer or (words[-1].text[:80] if words else ""))
 
 
-def _after_flags(words: Sequence[Word], at: int, takes: frozenset[str], around: _Around | None = None) -> int:
+def _after_flags(words: Sequence[Word], at: int, takes: frozenset[str], around: Around | None = None) -> int:
     """Return where the first word stands that is neither a flag nor a flag's value."""
     while at < len(words) and words[at].text.startswith("-") and words[at].text != "-":
         text = words[at].text
@@ -268,7 +222,7 @@ def _after_flags(words: Sequence[Word], at: int, takes: frozenset[str], around: 
     return at
 
 
-def _after_runner(words: Sequence[Word], at: int, name: str, around: _Around) -> int:
+def _after_runner(words: Sequence[Word], at: int, name: str, around: Around) -> int:
     """Return where the program stands that `uv run`, `conda run` and the like start."""
     takes = frozenset(programs.RUNNERS[name].split())
     at = _after_flags(words, at + 1, takes, around)
@@ -276,35 +230,56 @@ def _after_runner(words: Sequence[Word], at: int, name: str, around: _Around) ->
     if name == "uv" and verb == "tool":
         return _after_flags(words, at + 2, frozenset(programs.UVX.split()), around)
     if verb not in ("run", "exec"):
-        raise _no_engine(f"{name} {verb}".strip())
+        raise no_engine(f"{name} {verb}".strip())
     return _after_flags(words, at + 1, takes, around)
 
 
-def _in_shell(words: Sequence[Word], name: str, around: _Around, read_file: Callable[[str], str | Text]) -> list[Launch]:
-    """Return the launches in the text after a shell's -c."""
-    at = 0
+def _in_shell(words: Sequence[Word], name: str, around: Around, read_file: Callable[[str], str | Text]) -> list[Launch]:
+    """Return the launches in the text after a shell's -c, in the lines that it reads, or in a script."""
+    at, letters = 0, ""
     while at < len(words) and words[at].text.startswith(("-", "+")):
         flag = words[at].text
         at += 1
-        if flag.startswith("-") and not flag.startswith("--") and "c" in flag:
-            if at < len(words) and words[at].text == "--":
-                at += 1
-            break
-        if flag in ("-o", "+o", "-O", "+O"):
+        if flag.startswith("-") and not flag.startswith("--"):
+            letters += flag[1:]
+        # `-o pipefail`; `-eo pipefail -c` too.
+        if (flag[0] in "-+" and flag[1:2] != "-" and flag.endswith(("o", "O"))) or flag in ("--rcfile", "--init-file"):
             at += 1
-    else:
-        # A script that is not here; scripts of entry points run the words that they are given.
-        start = _engine_within(words, at + 1)
-        if start is None:
-            raise _no_engine(f"{name} {words[at].text}"[:80] if at < len(words) else name)
-        around.notes += (f"{words[at].text[:80]!r} is taken to run the words after it",)
-        return _peel(words[start:], around, read_file)
-    if at < len(words) and words[at].text == "--":
-        at += 1
-    if at >= len(words):
-        raise _no_engine(f"{name} -c")
-    # The word behind the text is its `$0`, those after it are `$1`, `$2` ...
-    return _nested(words[at], around, read_file, words[at + 2 :])
+        if flag == "--":
+            break
+    if "c" in letters:
+        if at >= len(words):
+            raise no_engine(f"{name} -c")
+        # The word behind the text is its `$0`, those after it are `$1`, `$2` ...
+        return _nested(words[at], around, read_file, words[at + 2 :], next(iter(words[at + 1 :]), None))
+    if around.input is not None and (at >= len(words) or "s" in letters):
+        return _nested(around.input, around, read_file, words[at:])
+    if at < len(words) and (text := _script(words[at], read_file)) is not None:
+        return _nested(text, around, read_file, words[at + 1 :], words[at])
+    # A script that is not here; scripts of entry points run the words that they are given.
+    start = engine_within(words, at + 1)
+    if start is None:
+        raise no_engine(f"{name} {words[at].text}"[:80] if at < len(words) else name)
+    around.notes += (f"{words[at].text[:80]!r} is taken to run the words after it",)
+    return _peel(words[start:], around, read_file)
+
+
+def _script(named: Word, read_file: Callable[[str], str | Text]) -> Word | None:
+    """Return the text of a script that is named; None where it cannot be read.
+
+    Inside a deployment file it is one that the same file holds (a ConfigMap that is mounted): others are read for themselves.
+    """
+    if re.search(r"[\s$`*]", named.text):
+        return None
+    try:
+        text = read_file(named.text)
+    except SettingError:
+        return None
+    if isinstance(text, str):
+        return Word(text, origin=named.text)
+    here, there = None if named.place is None else named.place.place(), text.place()
+    same = here is not None and there is not None and here.source.path == there.source.path
+    return Word(text.value, place=text) if same else None
 
 
 def _shell_text(words: Sequence[Word], at: int) -> Word | None:
@@ -316,17 +291,23 @@ _LAUNCHES = re.compile(r"serve|launch|server|docker|podman|python|ollama")
 
 
 def _nested(
-    outer: Word, around: _Around, read_file: Callable[[str], str | Text], arguments: Sequence[Word] | None = None
+    outer: Word,
+    around: Around,
+    read_file: Callable[[str], str | Text],
+    arguments: Sequence[Word] | None = None,
+    name: Word | None = None,
 ) -> list[Launch]:
-    around = _one_deeper(around)
+    around = replace(_one_deeper(around), input=None)
     inner = [replace(word, start=-1, end=-1, origin=outer.origin) for word in split(outer.place or outer.text)]
-    found, errors = _in_script(inner, around, read_file, arguments)
+    found, errors = _in_script(inner, around, read_file, arguments, name)
     if not found:
-        raise next((error for error in errors if not isinstance(error, NoEngineError)), errors[0] if errors else _no_engine(""))
+        raise next(
+            (error for error in errors if not isinstance(error, NoEngineError)), errors[0] if errors else no_engine("")
+        )
     return found
 
 
-def _one_deeper(around: _Around) -> _Around:
+def _one_deeper(around: Around) -> Around:
     if around.depth >= _DEEPEST:
         raise SettingError(
             f"The command nests more than {_DEEPEST} shells and containers.", hint="Paste what the innermost one runs."
@@ -334,12 +315,13 @@ def _one_deeper(around: _Around) -> _Around:
     return replace(around, depth=around.depth + 1)
 
 
-def _in_container(words: Sequence[Word], around: _Around, read_file: Callable[[str], str | Text]) -> list[Launch]:
+def _in_container(words: Sequence[Word], around: Around, read_file: Callable[[str], str | Text]) -> list[Launch]:
     around = _one_deeper(around)
     inner = containers.inside_running(words)
     if inner is not None:
         return _peel(inner, replace(around, environment={}), read_file)
     found = containers.read_container(words, read_file)
+    around.notes += tuple(found.notes)
     # Variables of the host do not reach the container.
     inside = replace(
         around, environment=found.environment, gpus=found.gpus, image=Given(found.image.text, (found.image,))
@@ -355,7 +337,7 @@ def _image(
     image: Word,
     words: Sequence[Word],
     entrypoint: Sequence[Word] | None,
-    around: _Around,
+    around: Around,
     read_file: Callable[[str], str | Text],
 ) -> list[Launch]:
     """Return what an image starts: the entry point that is given, else its own, with the words after it."""
@@ -374,7 +356,8 @@ def _image(
         or first.startswith("python")
         or first in programs.WRAPPERS
     )
-    flags_follow = not first or first.startswith("-")
+    # A variable alone holds flags where the image starts the engine itself.
+    flags_follow = not first or first.startswith("-") or (named.starts_engine and first.startswith("$"))
     # vLLM alone takes a word of its own, the model.
     own = named.starts_engine and (flags_follow or named.engine == "vllm" or first == "serve")
     engine = named.engine if own or flags_follow else None
@@ -390,13 +373,22 @@ def _image(
             around.notes += (f"{image.text} starts vLLM itself: {first!r} after it needs an --entrypoint",)
         return _peel(words, around, read_file)
     if not named.starts_engine and not around.notes:
-        if not words and named.engine not in programs.BY_ENVIRONMENT:
+        if not words and named.engine not in programs.BY_ENVIRONMENT and not _told_by_variables(named, around):
             raise NoEngineError(
                 f"What the image {image.text[:80]} starts is not known, and nothing stands after it.",
                 hint="Add the command that runs in it: ... IMAGE vllm serve MODEL ...",
             )
         around.notes += (f"{image.text} is taken to start {programs.TITLES.get(engine, engine)} itself",)
-    return [_launch(_behind_subcommand(engine, words), around, engine, Given(f"The image {image.text[:80]}", (image,)))]
+    return [
+        launched(_behind_subcommand(engine, words), around, engine, Given(f"The image {image.text[:80]}", (image,)))
+    ]
+
+
+def _told_by_variables(image: Image, around: Around) -> bool:
+    """Whether a container's variables are its engine's flags: SageMaker's, DJL's, RunPod's worker's."""
+    if any(name.startswith(programs.FLAG_VARIABLES) for name in around.environment):
+        return True
+    return "worker" in image.name and "MODEL_NAME" in around.environment
 
 
 def _behind_subcommand(engine: str, words: Sequence[Word]) -> Sequence[Word]:
@@ -404,143 +396,36 @@ def _behind_subcommand(engine: str, words: Sequence[Word]) -> Sequence[Word]:
     return words[1:] if words and words[0].text == "serve" and engine != "vllm" else words
 
 
-def _engine(words: Sequence[Word], at: int, name: str, around: _Around) -> Launch | None:
-    """Return the launch if the word at `at` is an engine's program; None where it is something else."""
-    package, _, version = name.partition("@")
-    if package == "vllm" or re.fullmatch(r"vllm(\[[\w,]*\])?==?[\d.]+\w*", name):
-        version = version or name.partition("=")[2].lstrip("=")
-        if version and version != "latest":
-            around.version = Given(version, (words[at],))
-        return _subcommand(words, at + 1, around)
-    if re.fullmatch(r"(?:python|pypy)[\d.]*(?:\.exe)?", name):
-        return _python(words, at + 1, around)
-    if name in programs.PROGRAMS:
-        return _of_program(words, at, name, around)
-    if name in programs.NO_ENGINE:
-        raise NoEngineError(
-            f"{name} is {programs.NO_ENGINE[name]}, not an engine.", hint="Paste the command that starts the engine."
-        )
-    return None
-
-
-def _python(words: Sequence[Word], at: int, around: _Around) -> Launch | None:
-    while at < len(words) and words[at].text.startswith("-") and words[at].text not in ("-m", "-c", "-"):
-        at += 2 if words[at].text in ("-X", "-W") else 1
-    if at >= len(words):
-        return None
-    if words[at].text == "-m":
-        module = words[at + 1].text if at + 1 < len(words) else ""
-        if module in programs.SERVERS:
-            return _of_module(_launch(words[at + 2 :], around, program=Given(f"python -m {module[:80]}", (words[at + 1],))))
-        if module in programs.CLI_MODULES:
-            return _subcommand(words, at + 2, around)
-        if module.startswith("vllm."):
-            raise NoEngineError(
-                f"The module {module[:80]} serves no model.", hint="Paste the command that does: vllm serve MODEL ..."
-            )
-        head = module.partition(".")[0]
-        if head in programs.NO_ENGINE:
-            raise NoEngineError(
-                f"{head} is {programs.NO_ENGINE[head]}, not an engine.",
-                hint="Paste the command that starts the engine.",
-            )
-        if (engine := programs.engine_of_module(module)) is not None:
-            started = Given(f"python -m {module[:80]}", (words[at + 1],))
-            wrapped = module.startswith(("dynamo.", "huggingfaceserver"))
-            return replace(_of_module(_launch(words[at + 2 :], around, engine, started)), wrapped=wrapped)
-        return None
-    if (
-        words[at]
-        .text.replace("\\", "/")
-        .endswith(("vllm/entrypoints/openai/api_server.py", "vllm/entrypoints/api_server.py"))
-    ):
-        return _of_module(_launch(words[at + 1 :], around))
-    return _engine(words, at, PurePosixPath(words[at].text).name, around) if words[at].text.endswith("/vllm") else None
-
-
-def _subcommand(words: Sequence[Word], at: int, around: _Around) -> Launch:
-    verb = words[at].text if at < len(words) else ""
-    if verb != "serve":
-        raise NoEngineError(
-            f"`vllm {verb[:80]}` serves no model; kvplan plans `vllm serve`."
-            if verb
-            else "`vllm` alone serves no model.",
-            hint="Paste the command that does: vllm serve MODEL ...",
-        )
-    return _launch(words[at + 1 :], around, program=Given("vllm", (words[at - 1],)))
-
-
-def _of_variable(words: Sequence[Word], at: int, around: _Around, read_file: Callable[[str], str | Text]) -> list[Launch]:
-    """Return what a program starts that a variable names: a container's if `run` follows, else the engine whose flags follow."""
-    if at + 1 < len(words) and words[at + 1].text in ("run", "exec"):
-        return _in_container(words[at + 1 :], around, read_file)
+def _of_function(words: Sequence[Word], at: int, name: str, around: Around) -> Launch | None:
+    """Return what a function or script of one's own starts, if its name says which engine and that one's flags follow."""
     engine = programs.engine_of_flags(words[at + 1 :])
-    start = _engine_within(words, at + 1) if engine is None else None
-    if start is not None:
-        return _peel(words[start:], around, read_file)
-    if engine is None:
-        raise _no_engine(words[at].text[:80])
-    around.notes += (f"{words[at].text} is taken to be {engine}: its flags follow",)
-    subcommand = at + 1 < len(words) and words[at + 1].text == "serve"
-    first = at + 2 if subcommand else at + 1
-    return [replace(_launch(words[first:], around, engine, Given(engine, (words[at],))), subcommand=engine == "vllm")]
-
-
-def _of_program(words: Sequence[Word], at: int, name: str, around: _Around) -> Launch | None:
-    """Return the launch of another engine's program; None where its words only ask it something."""
-    engine, verbs = programs.PROGRAMS[name]
-    follows = [word.text for word in words[at + 1 : at + 1 + len(verbs)]]
-    if verbs and follows != list(verbs):
-        if engine == "tensorrt-llm" or (engine == "lmdeploy" and follows[:1] == ["serve"]):
-            verbs = ()
-        else:
-            raise _no_engine(" ".join([name, *follows])[:80])
-    return _launch(words[at + 1 + len(verbs) :], around, engine, Given(name, (words[at],)))
-
-
-def _launch(
-    words: Sequence[Word], around: _Around, engine: str = "vllm", program: Given | None = None
-) -> Launch:
-    return Launch(
-        engine=engine,
-        words=tuple(words),
-        program=program or around.image or Given("vllm", tuple(words[:1])),
-        device=around.device,
-        environment=around.environment,
-        version=around.version,
-        image=around.image,
-        gpus=around.gpus,
-        files=around.files,
-        notes=around.notes,
+    plain = re.sub(r"[\W_]", "", name.lower())
+    if engine is None or re.sub(r"\W", "", engine).replace("llamacpp", "llama") not in plain or "bench" in plain:
+        return None
+    around.notes += (f"{name[:80]!r} is taken to start {engine}: its flags follow",)
+    return replace(
+        launched(words[at + 1 :], around, engine, Given(name[:80], (words[at],))), subcommand=engine == "vllm"
     )
 
 
-def _of_module(launch: Launch) -> Launch:
-    """Return the launch of a module, which takes no model as a word of its own."""
-    return replace(launch, subcommand=False)
-
-
-def _engine_within(words: Sequence[Word], at: int) -> int | None:
-    """Return where an engine starts behind programs that are not known."""
-    for index in range(at, len(words)):
-        text = words[index].text
-        follows = words[index + 1].text if index + 1 < len(words) else ""
-        name = PurePosixPath(text).name
-        if name == "vllm" and follows == "serve":
-            return index
-        if name in programs.PROGRAMS and name not in ("transformers", "ollama", "sglang", "lmdeploy") and (
-            follows.startswith("-") or name.startswith("trtllm")
-        ):
-            return index
-        if name in ("sglang", "lmdeploy", "ollama") and follows == "serve":
-            return index
-        if name in programs.SHELLS and follows.startswith("-") and "c" in follows:
-            return index
-        if re.fullmatch(r"(?:.*/)?python[\d.]*", text) and follows == "-m":
-            return index
-        if PurePosixPath(text).name in containers.PROGRAMS and follows in ("run", "container"):
-            return index
-    return None
+def _of_variable(
+    words: Sequence[Word], at: int, around: Around, read_file: Callable[[str], str | Text]
+) -> list[Launch]:
+    """Return what a program starts that a variable names: a container's if `run` follows, else the engine whose flags follow."""
+    if at + 1 < len(words) and words[at + 1].text in ("run", "exec"):
+        return _in_container(words[at + 1 :], around, read_file)
+    if at + 1 < len(words) and words[at + 1].text == "-m" and (launch := of_python(words, at + 1, around)) is not None:
+        return [launch]
+    engine = programs.engine_of_flags(words[at + 1 :])
+    start = engine_within(words, at + 1) if engine is None else None
+    if start is not None:
+        return _peel(words[start:], around, read_file)
+    if engine is None:
+        raise no_engine(words[at].text[:80])
+    around.notes += (f"{words[at].text} is taken to be {engine}: its flags follow",)
+    subcommand = at + 1 < len(words) and words[at + 1].text == "serve"
+    first = at + 2 if subcommand else at + 1
+    return [replace(launched(words[first:], around, engine, Given(engine, (words[at],))), subcommand=engine == "vllm")]
 
 
 def _other_engine(engine: str, what: str) -> UnknownEngineError:

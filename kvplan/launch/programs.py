@@ -1,4 +1,4 @@
-"""Programs that stand before an engine, engines that are not read, and what is taken for one and is none."""
+"""Programs that stand before an engine, the engines' own, and what is taken for one and is none."""
 
 from collections.abc import Sequence
 
@@ -61,19 +61,36 @@ PROGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
 # Modules of engines; those of NVIDIA Dynamo and KServe run the engine that they name with its own flags.
 _MODULES = {
     "sglang.launch_server": "sglang", "sglang.launch_server_http": "sglang", "text_generation_server": "tgi",
-    "tensorrt_llm.commands.serve": "tensorrt-llm", "llama_cpp.server": "llama.cpp", "lmdeploy.serve.openai.api_server": "lmdeploy",
+    "tensorrt_llm.commands.serve": "tensorrt-llm", "llama_cpp.server": "llama.cpp",
+    "lmdeploy.serve.openai.api_server": "lmdeploy", "lmdeploy": "lmdeploy", "sglang.cli.main": "sglang",
     "transformers": "transformers", "dynamo.vllm": "vllm", "dynamo.sglang": "sglang", "dynamo.trtllm": "tensorrt-llm",
     "huggingfaceserver": "vllm", "dynamo.sglang.worker": "sglang", "dynamo.vllm.main": "vllm",
 }  # fmt: skip
+# Of these, those of programs that stand around an engine, with flags of their own; and those that take what the program takes.
+WRAPPING_MODULES = ("dynamo.", "huggingfaceserver", "llama_cpp.server")
+PROGRAM_MODULES = {
+    "lmdeploy": "lmdeploy", "transformers": "transformers", "tensorrt_llm.commands.serve": "trtllm-serve",
+    "sglang.cli.main": "sglang",
+}  # fmt: skip
+# Subcommands of programs that serve no model themselves, or none that is planned.
+OTHER_VERBS = frozenset(
+    ("disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve", "proxy", "bench", "generate", "convert", "lite")
+)
 # Engines whose containers are told everything by variables.
 BY_ENVIRONMENT = ("tgi", "ollama", "nim", "llama.cpp")
+# Variables that other containers turn into flags: SageMaker's, DJL's.
+FLAG_VARIABLES = ("SM_VLLM_", "SM_SGLANG_", "OPTION_")
+# NVIDIA Dynamo's words for the engines of its workers.
+FRAMEWORKS = {"vllm": "vllm", "sglang": "sglang", "trtllm": "tensorrt-llm"}
 TITLES = {"vllm": "vLLM", "sglang": "SGLang", "tgi": "TGI", "tensorrt-llm": "TensorRT-LLM", "lmdeploy": "LMDeploy", "nim": "NIM",
-          "ollama": "Ollama"}  # fmt: skip
+          "ollama": "Ollama", "llama.cpp": "llama.cpp", "transformers": "transformers serve"}  # fmt: skip
 # Flags that only one engine has: what an image of any name starts, if they are given to it.
 _TELLING = {
     "--max-model-len": "vllm", "--gpu-memory-utilization": "vllm", "--max-num-seqs": "vllm", "--mem-fraction-static": "sglang",
     "--max-total-tokens": "tgi", "--n-gpu-layers": "llama.cpp", "--ctx-size": "llama.cpp", "--cache-max-entry-count": "lmdeploy",
-    "-ngl": "llama.cpp", "-ctk": "llama.cpp",
+    "-ngl": "llama.cpp", "-ctk": "llama.cpp", "--gpu-layers": "llama.cpp", "--quant-policy": "lmdeploy",
+    "--quantize": "tgi", "--num-shard": "tgi", "--max-input-length": "tgi", "--max-batch-prefill-tokens": "tgi",
+    "--max-concurrent-requests": "tgi", "--session-len": "lmdeploy",
 }  # fmt: skip
 
 
@@ -86,10 +103,15 @@ def engine_of_module(module: str) -> str | None:
 def engine_of_flags(words: Sequence[Word]) -> str | None:
     """Return the engine whose own flags stand among words; None where none do, or those of two."""
     found = {
-        engine
-        for word in words
-        if (engine := _TELLING.get(word.text.partition("=")[0].replace("_", "-"))) is not None
+        engine for word in words if (engine := _TELLING.get(word.text.partition("=")[0].replace("_", "-"))) is not None
     }
+    if not found:
+        # `--model` is vLLM's where the parallel size is spelt as it spells it: SGLang says `--model-path`.
+        names = {word.text.partition("=")[0].replace("_", "-") for word in words}
+        if {"--model", "--tensor-parallel-size"} <= names:
+            return "vllm"
+        if {"--model-path", "--tp-size"} <= names or {"--model-path", "--tp"} <= names:
+            return "sglang"
     return found.pop() if len(found) == 1 else None
 
 
@@ -103,13 +125,20 @@ SERVERS = ("vllm.entrypoints.openai.api_server", "vllm.entrypoints.api_server", 
 CLI_MODULES = ("vllm", "vllm.entrypoints.cli.main", "vllm.scripts")
 
 # What a shell's text holds beside the engine and has no words of one: passed without a look.
-PASSED = frozenset(
-    "cd source . echo sleep mkdir ulimit true false wait : exit return printf shift trap pushd popd alias module".split()
-)
+PASSED = frozenset({
+    "cd", "source", ".", "echo", "sleep", "mkdir", "ulimit", "true", "false", "wait", ":", "exit", "return", "printf", "shift",
+    "trap", "pushd", "popd", "alias", "module",
+})  # fmt: skip
 # Programs that name engines and start none of them.
-STARTS_NOTHING = frozenset(
-    "cmake make ninja cargo go systemctl journalctl service docker-compose pkill pgrep kill killall grep egrep rg which type ps curl wget pip pip3 apt apt-get yum dnf brew git cat tee sed awk ls rm cp mv"
-    " chmod chown ln find tar head tail touch test [ [[ npm hf huggingface-cli huggingface_hub lsof fuser nvidia-smi jq open read".split()
-)
-# Programs that hand one of their words to a shell.
-TAKES_A_TEXT = frozenset("ssh tmux screen su srun mpirun mpiexec pdsh watch runuser sg flock setpriv start-stop-daemon".split())
+STARTS_NOTHING = frozenset({
+    "cmake", "make", "ninja", "cargo", "go", "systemctl", "journalctl", "service", "docker-compose", "pkill", "pgrep", "kill",
+    "killall", "grep", "egrep", "rg", "which", "type", "ps", "curl", "wget", "pip", "pip3", "apt", "apt-get", "yum", "dnf",
+    "brew", "git", "cat", "tee", "sed", "awk", "ls", "rm", "cp", "mv", "chmod", "chown", "ln", "find", "tar", "head", "tail",
+    "touch", "test", "[", "[[", "npm", "hf", "huggingface-cli", "huggingface_hub", "lsof", "fuser", "nvidia-smi", "jq", "open",
+    "read",
+})  # fmt: skip
+# Programs that hand one of their words, or the lines that they read, to a shell.
+TAKES_A_TEXT = frozenset({
+    "ssh", "tmux", "screen", "su", "srun", "mpirun", "mpiexec", "pdsh", "watch", "runuser", "sg", "flock", "setpriv",
+    "start-stop-daemon", "sbatch",
+})  # fmt: skip

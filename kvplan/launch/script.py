@@ -7,23 +7,25 @@ variable that they set differently is open from there on.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 
-from kvplan.launch.text import MASK, Text, join
-from kvplan.launch.variables import Variables, text_of
+from kvplan.launch.assignments import ASSIGNMENT, UNSETTLED, assign, right_side
+from kvplan.launch.conditions import LIKELY, Outcome, either, met, negated, outcome_of, truth
+from kvplan.launch.simple import ALWAYS_YIELDED, CLOSES, OPENS, PASSED, Simple, braces, is_script, simple_commands
+from kvplan.launch.text import Text, join
+from kvplan.launch.variables import Variables
 from kvplan.launch.words import Given, Word, split
 
-ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
-_REDIRECTION = re.compile(r"\d*(?:>>?|<<<|<|&>>?)")
-_DUPLICATION = re.compile(r"\d*[<>]&(?:\d+|-)?")
-_UNSETTLED = re.compile(rf"\$(?:[\w{{(@*#]|$)|`|{MASK}")
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ARGUMENT = re.compile(r"\$\{?[1-9@*#]")
 _NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)", re.ASCII)
-_OPENS = ("if", "case", "for", "while", "until", "select")
-_CLOSES = ("fi", "esac", "done")
-_PASSED = ("then", "else", "elif", "do", "!", "{", "}", "time", "coproc")
+# `NAME=`, `NAME+=`, `NAME++` between `((` and `))`, and the loop's `((NAME=0; ...`.
+_ARITHMETIC_SETS = re.compile(r"([A-Za-z_]\w*)\s*(?:[-+*/%]?=(?!=)|\+\+|--)", re.ASCII)
 _DECLARES = ("export", "declare", "local", "readonly", "typeset")
-_DEEPEST_CALL = 6
+# Commands that set variables to what is not in the text.
+_SETS = ("read", "mapfile", "readarray", "getopts", "printf", "let")
+_NEXT_PATTERN = (";;", ";&", ";;&")
+_DEEPEST_CALL, _DEEPEST_BLOCK = 6, 200
 _MOST_STEPS = 20_000
 
 
@@ -36,6 +38,7 @@ class Step:
         variables: at this point.
         input: the lines of a here-document.
         output: the file that it is written to.
+        script: such lines that a shell reads as its text; they are not `input` then.
         conditional: whether it stands in a branch or loop that the text does not settle.
 
     """
@@ -44,12 +47,13 @@ class Step:
     variables: Variables
     input: Word | None = None
     output: str = ""
+    script: Word | None = None
     conditional: bool = False
 
 
 @dataclass(slots=True)
 class _Block:
-    """A branch or loop that is open: its keyword, and what its condition comes to; None: not known."""
+    """A branch, loop or group that is open: its keyword, and whether it is passed through; None: not known."""
 
     keyword: str
     taken: bool | None = None
@@ -61,43 +65,26 @@ class _Block:
 
 
 @dataclass(slots=True)
-class _Simple:
-    """A simple command, unexpanded."""
+class _List:
+    """Commands that `&&` and `||` join: whether the next one is reached (None: not known), by which, and how the last ended."""
 
-    words: list[Word]
-    input: Word | None = None
-    output: str = ""
-    ends: str = "\n"
+    reached: bool | None = True
+    by: str = ""
+    status: Outcome = LIKELY
 
-
-def simple_commands(words: Sequence[Word]) -> Iterator[_Simple]:
-    """Yield what `;`, `&&`, `|`, parentheses and line ends separate, without redirections."""
-    found = _Simple([])
-    takes = ""
-    for word in words:
-        if takes and not word.operator:
-            if takes == ">":
-                found.output = word.text
-            takes = ""
-        elif not word.operator:
-            found.words.append(word)
-        elif word.items is not None:
-            found.input = word.items[0]
-        elif _REDIRECTION.fullmatch(word.text):
-            takes = ">" if ">" in word.text else "<"
-        elif not _DUPLICATION.fullmatch(word.text):
-            found.ends = word.text
-            if found.words or found.input is not None or word.text in ("(", ")", ";;"):
-                yield found
-            found = _Simple([])
-            takes = ""
-    if found.words:
-        yield found
-
-
-def commands(words: Sequence[Word]) -> Iterator[list[Word]]:
-    """Yield the words of the simple commands of a shell text."""
-    return (each.words for each in simple_commands(words) if each.words)
+    def go_on(self, outcome: Outcome, ends: str) -> None:
+        """Take in how a command ended, and what stands behind it."""
+        if self.reached:
+            self.status = outcome
+        elif self.reached is None:
+            tells = (self.by == "&&" and outcome is False) or (self.by == "||" and outcome in (True, LIKELY))
+            self.status = outcome if tells else None
+        if ends in ("&&", "||"):
+            self.by = ends
+            succeeded = self.status if self.status != LIKELY else True if ends == "&&" else None
+            self.reached = succeeded if ends == "&&" or succeeded is None else not succeeded
+        elif ends not in ("|", "|&", "("):
+            self.reached, self.by = True, ""
 
 
 class Script:
@@ -105,17 +92,26 @@ class Script:
 
     Args:
         variables: what is set around it.
+        files: by their paths, to which those are added that the text writes.
 
     """
 
-    def __init__(self, variables: Variables) -> None:
+    def __init__(self, variables: Variables, files: dict[str, Text] | None = None) -> None:
         self.variables = variables
-        self.functions: dict[str, list[_Simple]] = {}
+        self.functions: dict[str, list[Simple]] = {}
+        # The bodies' braces, by the bodies' identity.
+        self.closes: dict[int, tuple[list[Simple], dict[int, int]]] = {}
         self.called: set[str] = set()
         # Variables whose values stand for arguments that a caller may give.
         self.assumed: set[str] = set()
         self.blocks: list[_Block] = []
+        self.list = _List()
+        self.outcome: Outcome = LIKELY
+        # What the variables of the function's own that is being called hide.
+        self.outer: dict[str, tuple[Given | None, list[Word] | None, bool]] = {}
+        self.files = files if files is not None else {}
         self.ended = False
+        self.returned = False
         self.steps_left = _MOST_STEPS
 
     def steps(self, words: Sequence[Word]) -> Iterator[Step]:
@@ -129,317 +125,359 @@ class Script:
         for name, body in list(self.functions.items()):
             if name not in self.called:
                 self.variables.arguments = None
-                self.ended = False
-                self.blocks = []
+                self.ended = self.returned = False
+                self.blocks, self.list = [], _List()
                 yield from self._follow(body, 1)
 
-    def _follow(self, found: list[_Simple], depth: int) -> Iterator[Step]:
+    def _follow(self, found: list[Simple], depth: int) -> Iterator[Step]:
+        _, closes = self.closes.get(id(found)) or (found, braces(found))
         at = 0
         while at < len(found):
-            if (end := self._function(found, at)) is not None:
+            if (end := self._function(found, at, closes)) is not None:
                 at = end
                 continue
             simple = found[at]
             at += 1
             self.steps_left -= 1
-            if self.steps_left < 0 or self.ended:
+            if self.steps_left < 0 or self.ended or self.returned:
                 return
-            words = self._without_keywords(simple)
-            if words is None or any(block.taken is False for block in self.blocks):
-                continue
+            yield from self._command(simple, depth)
+
+    def _command(self, simple: Simple, depth: int) -> Iterator[Step]:
+        self.outcome = LIKELY
+        if len(self.blocks) > _DEEPEST_BLOCK:
+            self.ended = True
+            return
+        words, negates = self._without_keywords(simple)
+        if words is not None and self._reached:
             yield from self._simple(replace(simple, words=words), depth)
+        self.list.go_on(negated(self.outcome) if negates else self.outcome, simple.ends)
+        if self.blocks:
+            top = self.blocks[-1]
+            if simple.ends == ")" and top.keyword == "(":
+                self._close()
+            elif simple.ends in _NEXT_PATTERN and top.keyword == "case":
+                top.awaits = True
 
     # -- structure ---------------------------------------------------------------------------------------------------
 
-    def _function(self, found: list[_Simple], at: int) -> int | None:
+    def _function(self, found: list[Simple], at: int, closes: dict[int, int]) -> int | None:
         """Keep the body of a function that starts here; return where the text goes on, None where none starts."""
-        words = [word.text for word in found[at].words]
-        named = words[:1] if found[at].ends == "(" and len(words) == 1 else words[1:2] if words[:1] == ["function"] else []
-        if not named:
+        texts = [word.text for word in found[at].words]
+        first = at
+        if texts[:1] == ["function"] and len(texts) > 1:
+            name, skipped = texts[1], 2
+            if found[at].ends == "(":
+                first, skipped = at + 2, 0
+            elif len(texts) == 2:
+                first, skipped = at + 1, 0
+        elif found[at].ends == "(" and len(texts) == 1:
+            if at + 1 >= len(found) or found[at + 1].ends != ")" or found[at + 1].words:
+                return None
+            name, first, skipped = texts[0], at + 2, 0
+        else:
             return None
-        if found[at].ends == "(" and not (at + 1 < len(found) and found[at + 1].ends == ")" and not found[at + 1].words):
+        end = closes.get(first)
+        if end is not None and not self._reached:
+            return end + 1
+        if end is None or [word.text for word in found[first].words[skipped : skipped + 1]] != ["{"]:
             return None
-        inner, depth, end = [], 0, at if words[:1] == ["function"] and "{" in words else at + 1
-        while end < len(found):
-            texts = [word.text for word in found[end].words]
-            opened = texts.count("{")
-            closed = texts.count("}")
-            depth += opened - closed
-            kept = [word for word in found[end].words if word.text not in ("{", "}")]
-            if end > at and kept:
-                inner.append(replace(found[end], words=kept))
-            end += 1
-            if depth <= 0 and (opened or closed):
-                self.functions[named[0]] = inner
-                return end
-        return None
+        body = [replace(found[first], words=found[first].words[skipped + 1 :]), *found[first + 1 : end]]
+        body = [each for each in body if each.words or each.input is not None or each.ends in ALWAYS_YIELDED]
+        self.functions[name] = body
+        self.closes[id(body)] = body, braces(body)
+        self.steps_left -= len(body)
+        return end + 1
 
-    def _without_keywords(self, simple: _Simple) -> list[Word] | None:
-        """Open and close blocks; return the command behind the keywords, None where nothing of it is a command."""
-        words = self._without_patterns(simple.words, simple.ends)
+    def _without_keywords(self, simple: Simple) -> tuple[list[Word] | None, bool]:
+        """Open and close blocks; return the command behind the keywords, None where nothing of it is one, and whether `!` is."""
+        if self.blocks and self.blocks[-1].keyword == "case" and self.blocks[-1].awaits:
+            words = self._without_patterns(simple.words, simple.ends)
+        else:
+            words = simple.words
+            if simple.ends == "(" and not words:
+                self._open("(")
+        negates = False
         while words and not words[0].pieces:
             text = words[0].text
-            if text in _OPENS:
+            if text in OPENS:
+                reached = self._reached
                 self.blocks.append(_Block(text))
+                self.list = _List()
                 if text in ("for", "select"):
-                    self._loop(words)
-                    return None
+                    if reached:
+                        self._loop(words)
+                    return None, False
                 if text == "case":
-                    self._case(words)
-                    return None
-                if text == "if":
-                    self._condition(words[1:], simple)
-                    if self.blocks[-1].taken is not None:
-                        return None
-            elif text in _CLOSES:
+                    self._case(words, simple.ends)
+                    return None, False
+            elif text == "{":
+                self._open("{")
+            elif text == "}" or text in CLOSES:
                 if self.blocks:
-                    self.blocks.pop()
-            elif text == "elif" and self.blocks:
-                block = self.blocks[-1]
-                block.was_taken = _either(block.was_taken, block.taken)
-                self._condition(words[1:], simple)
-                if block.was_taken:
-                    block.taken = False
-                if block.taken is not None:
-                    return None
-            elif text == "else" and self.blocks:
-                block = self.blocks[-1]
-                seen = _either(block.was_taken, block.taken)
-                block.taken = None if seen is None else not seen
-            elif text not in _PASSED:
+                    self._close()
+            elif self.blocks and text in ("elif", "else", "then") and self.blocks[-1].keyword == "if":
+                self._branch(text)
+            elif text not in PASSED:
                 break
+            negates = negates != (text == "!")
             words = words[1:]
-        return words or None
+        return words or (None if simple.input is None else []), negates
 
-    def _case(self, words: list[Word]) -> None:
-        """Open `case WORD in`; a pattern on the same line follows as a command of its own."""
+    def _open(self, keyword: str) -> None:
+        self.blocks.append(_Block(keyword, taken=self.list.reached))
+        self.list = _List()
+
+    def _close(self) -> None:
+        """Close the innermost block; a group that was passed by leaves how the command before it ended."""
+        block = self.blocks.pop()
+        if block.keyword in ("{", "("):
+            self.outcome = self.list.status
+        if block.keyword in ("{", "(") and block.taken is not True:
+            self.list = _List(reached=None) if block.taken is None else _List(reached=False, status=False)
+            self.outcome = None if block.taken is None else False
+
+    def _branch(self, text: str) -> None:
+        """Begin a part of an `if`; what stands before `then` is its condition."""
+        block = self.blocks[-1]
+        if text == "then":
+            condition = None if self.list.status == LIKELY else self.list.status
+            block.taken = False if block.was_taken else condition
+        else:
+            block.was_taken = either(block.was_taken, block.taken)
+            if text == "elif":
+                block.taken = False if block.was_taken else None
+            else:
+                block.taken = None if block.was_taken is None else not block.was_taken
+        self.list = _List()
+
+    def _case(self, words: list[Word], ends: str) -> None:
+        """Open `case WORD in`, with the pattern that may follow on the same line."""
         block = self.blocks[-1]
         block.taken, block.awaits = False, True
         if len(words) > 1:
-            texts = self._tested(words[1])
-            value = texts[0] if len(texts) == 1 else None
-            block.word = None if value is None or _UNSETTLED.search(value) else value
+            value = self._tested(words[1], whole=True)[0]
+            block.word = None if UNSETTLED.search(value) else value
         names = [word.text for word in words]
         if "in" in names[2:]:
-            block.patterns += names[names.index("in", 2) + 1 :]
+            self._without_patterns(words[names.index("in", 2) + 1 :], ends)
 
     def _without_patterns(self, words: list[Word], ends: str) -> list[Word]:
-        """Return the words of a command that are no patterns of a `case`; a branch whose pattern is not met is left."""
-        if not self.blocks or self.blocks[-1].keyword != "case":
-            return words
+        """Return the words of a command where a `case` awaits a pattern; a branch whose pattern is not met is left."""
         block = self.blocks[-1]
-        if not block.awaits:
-            block.awaits = ends in (";;", ";&", ";;&")
-            return words
         if words and words[0].text == "esac" and not words[0].pieces:
             return words
         block.patterns += [word.text for word in words]
-        if ends == ")":
-            met = _met(block.word, block.patterns)
-            block.was_taken = _either(block.was_taken, block.taken)
+        if ends == ")" and block.patterns:
+            found = met(block.word, block.patterns)
+            block.was_taken = either(block.was_taken, block.taken)
             # After a branch that may have been taken, another one is taken no more surely.
-            block.taken = False if block.was_taken else None if block.was_taken is None and met else met
+            block.taken = False if block.was_taken else None if block.was_taken is None and found else found
             block.awaits, block.patterns = False, []
         return []
 
-    def _condition(self, words: list[Word], simple: _Simple) -> None:
-        """Note what the condition of an `if` comes to, as far as the text tells."""
-        self.blocks[-1].taken = None
-        if simple.ends in ("&&", "||", "|", "&"):
-            return
-        fields = [field_ for word in words for field_ in self._tested(word)]
-        self.blocks[-1].taken = _truth(fields)
-
-    def _tested(self, word: Word) -> list[str]:
+    def _tested(self, word: Word, *, whole: bool = False) -> list[str]:
+        """Return a word of a condition with its variables put in; `whole`: not split, as by `[[` and `case`."""
         if self.variables.arguments is None and _ARGUMENT.search(word.text):
             return [word.text]  # what a script is called with is not in it
         if any(name in self.assumed for name in _NAMED.findall(word.text)):
             return ["$"]
-        found = [each.text for each in self.variables.fields(word)]
-        return found or [""]
+        if whole:
+            return [right_side(self.variables, word, 0).value]
+        return [each.text for each in self.variables.fields(word)] or [""]
 
     def _loop(self, words: list[Word]) -> None:
         """Set the variable of `for NAME in ...`: to its value if there is one, else it is open."""
-        if len(words) > 1:
-            items = [each for word in words[3:] for each in self.variables.fields(word)] if len(words) > 3 else []
-            name = words[1].text
-            if len(items) == 1 and not _UNSETTLED.search(items[0].text):
-                self.variables.values[name] = Given(items[0].text, (items[0],))
-            else:
-                self.variables.values.pop(name, None)
-                self.variables.open.add(name)
+        if len(words) < 2:
+            return
+        if words[1].text.startswith("(("):
+            self._arithmetic(words[1].text)
+            return
+        items = [each for word in words[3:] for each in self.variables.fields(word)]
+        name = words[1].text
+        self.variables.forget(name)
+        if len(items) == 1 and not UNSETTLED.search(items[0].text):
+            self.blocks[-1].taken = True
+            self.variables.open.discard(name)
+            self.variables.values[name] = Given(items[0].text, (items[0],))
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
-    def _simple(self, simple: _Simple, depth: int) -> Iterator[Step]:
+    def _simple(self, simple: Simple, depth: int) -> Iterator[Step]:
+        variables = self.variables
+        variables.assigns = not self._conditional
         words = simple.words
         first = words[0].text if words else ""
-        if first in _DECLARES:
-            words = [word for word in words[1:] if not word.text.startswith("-")]
-        if words and all(ASSIGNMENT.match(word.text) for word in words):
+        if first in _DECLARES or (words and all(ASSIGNMENT.match(word.text) for word in words)):
             for word in words:
-                self._assign(word)
+                if first in ("local", "declare", "typeset") and depth:
+                    self._keep_outer(word)
+                if ASSIGNMENT.match(word.text):
+                    self._assign(word)
+                    self.outcome = None if "$(" in word.text or "`" in word.text else True
             return
-        if first in _DECLARES or not words:
-            if simple.input is not None:
-                yield Step([], self.variables, simple.input, simple.output, self._conditional)
+        if first in ("[", "[[", "test"):
+            self.outcome = truth([each for word in words for each in self._tested(word, whole=first == "[[")])
             return
-        fields = [each for word in words for each in self.variables.fields(word)]
-        if not fields:
+        if first.startswith("((") and not words[0].pieces:
+            self._arithmetic(first)
             return
-        name = fields[0].text
-        if name == "eval" and len(fields) > 1 and depth < _DEEPEST_CALL:
-            yield from self._eval(fields[1:], depth)
-            return
-        if name == "set" and len(fields) > 2 and fields[1].text == "--":
-            self.variables.arguments = fields[2:]
-            return
-        if name == "unset":
-            for each in fields[1:]:
-                self.variables.values.pop(each.text, None)
-            return
-        if name in self.functions and depth < _DEEPEST_CALL:
-            self.called.add(name)
-            outer, blocks = self.variables.arguments, self.blocks
-            self.variables.arguments = fields[1:]
-            self.blocks = [_Block("call", taken=None if self._conditional else True)]
-            yield from self._follow(self.functions[name], depth + 1)
-            self.variables.arguments, self.blocks = outer, blocks
-            return
-        body = simple.input
-        if body is not None:
-            value = self.variables.value(body.place if body.place is not None else Text(body.text))
-            body = replace(body, text=value.value, place=value if value.runs else None)
-        yield Step(fields, self.variables, body, simple.output, self._conditional)
-        if name in ("exec", "exit") and not self._conditional and depth == 0 and (name == "exit" or len(fields) > 1):
-            self.ended = True  # nothing behind it is reached
+        fields = self._fields(words)
+        name = next((each.text for each in fields if not ASSIGNMENT.match(each.text)), "")
+        self.outcome = outcome_of(name)
+        own = [each for each in fields if not ASSIGNMENT.match(each.text)][1:]
+        body = None if simple.input is None else next(iter(variables.fields(simple.input)), None)
+        if name == "eval" and own:
+            if depth < _DEEPEST_CALL:
+                parts = [part for each in own for part in (" ", each.place or each.text)]
+                yield from self._eval(join(parts), depth)
+        elif name in ("source", ".") and own and (text := self.files.get(plain_path(own[0].text))) is not None:
+            if depth < _DEEPEST_CALL:
+                yield from self._eval(text, depth)
+        elif name in self.functions:
+            if depth < _DEEPEST_CALL:
+                yield from self._call(name, own, depth)
+        elif not self._own(name, own, body, depth) and (fields or body is not None):
+            output = "" if simple.output is None else "".join(each.text for each in variables.fields(simple.output))
+            if body is not None:
+                self._write(output, own if name == "tee" else [], body)
+            script = body if body is not None and is_script(name, own, body) else None
+            body = body if script is None else None
+            yield Step(fields, variables, body, output, script, self._conditional)
+            if name == "exec" and own and not self._conditional:
+                self._end()
 
-    def _eval(self, fields: list[Word], depth: int) -> Iterator[Step]:
-        parts: list[Text | str] = []
-        for index, each in enumerate(fields):
-            parts += [" "] * bool(index) + [each.place or each.text]
-        whole = join(parts)
+    def _assign(self, word: Word) -> None:
+        name = word.text.partition("=")[0].rstrip("+")
+        if self.variables.arguments is None and _ARGUMENT.search(word.text):
+            self.assumed.add(name)
+        elif not self._conditional:
+            self.assumed.discard(name)
+        assign(self.variables, word, conditional=self._conditional)
+
+    def _write(self, output: str, own: list[Word], body: Word) -> None:
+        """Keep the lines of a here-document as the file that they are written to (`cat > FILE <<END`, `tee FILE <<END`)."""
+        for name in (*(each.text for each in own if not each.text.startswith("-")), *([output] if output else ())):
+            self.files[plain_path(name)] = self.files[name] = body.place or Text(body.text)
+
+    def _fields(self, words: list[Word]) -> list[Word]:
+        """Return the words of a command with variables put in; assignments before it are not split."""
+        found: list[Word] = []
+        for word in words:
+            target = ASSIGNMENT.match(word.text)
+            if target is None or any(not ASSIGNMENT.match(each.text) for each in found):
+                found += self.variables.fields(word)
+            elif word.items is None:
+                value = join(
+                    [
+                        (word.place or Text(word.text)).cut(0, target.end()),
+                        right_side(self.variables, word, target.end()),
+                    ]
+                )
+                found.append(replace(word, text=value.value, place=value if value.runs else None, pieces=()))
+        return found
+
+    def _own(self, name: str, own: list[Word], body: Word | None, depth: int) -> bool:
+        """Do what a shell does itself, so far as it changes what is read; return whether the command was such a one."""
+        variables = self.variables
+        if name == "set" and own and own[0].text == "--":
+            variables.arguments = None if self._conditional_here else own[1:]
+        elif name == "shift":
+            count = int(own[0].text) if own and own[0].text.isdecimal() and len(own[0].text) < 5 else 1
+            if variables.arguments is not None:
+                variables.arguments = None if self._conditional_here else variables.arguments[count:]
+        elif name == "unset":
+            for each in own:
+                variables.values.pop(each.text, None)
+                variables.arrays.pop(each.text, None)
+        elif name == "let":
+            for each in own:
+                self._arithmetic(f"(({each.text}))")
+        elif name in _SETS and (name != "printf" or (own and own[0].text == "-v")):
+            names = [each.text for each in own if _NAME.fullmatch(each.text)] or ["REPLY"]
+            for each_name in names[:1] if name == "printf" else names:
+                variables.forget(each_name)
+            if (
+                name == "read"
+                and body is not None
+                and len(names) == 1
+                and any("d" in each.text[:4] for each in own[:-1])
+            ):
+                # `read -r -d '' NAME <<END`: all of the lines.
+                variables.values[names[0]] = Given(body.text, (body,))
+                variables.open.discard(names[0])
+        elif name in ("exit", "return"):
+            if not self._conditional:
+                self.returned = name == "return" and depth > 0
+                code = own[0].text if own else ""
+                self.outcome = code == "0" if code.isdecimal() else LIKELY
+                if name == "exit":
+                    self._end()
+        else:
+            return False
+        return True
+
+    def _end(self) -> None:
+        """Take nothing behind for reached, but in a shell of its own."""
+        if all(block.keyword != "(" for block in self.blocks):
+            self.ended = True
+
+    def _call(self, name: str, arguments: list[Word], depth: int) -> Iterator[Step]:
+        self.called.add(name)
+        before = self.variables.arguments, self.blocks, self.list, self.outer
+        self.blocks = [_Block("call", taken=None if self._conditional else True)]
+        self.variables.arguments, self.list, self.outer = arguments, _List(), {}
+        yield from self._follow(self.functions[name], depth + 1)
+        for variable, (value, array, is_open) in self.outer.items():
+            self.variables.forget(variable)
+            if not is_open:
+                self.variables.open.discard(variable)
+            if value is not None:
+                self.variables.values[variable] = value
+            if array is not None:
+                self.variables.arrays[variable] = array
+        self.outcome, self.returned = self.list.status, False
+        self.variables.arguments, self.blocks, self.list, self.outer = before
+
+    def _keep_outer(self, word: Word) -> None:
+        """Keep what a variable of a function's own hides, until its end."""
+        name = _NAME.match(word.text)
+        if name is not None and name[0] not in _DECLARES:
+            variables = self.variables
+            kept = (variables.values.get(name[0]), variables.arrays.get(name[0]), name[0] in variables.open)
+            self.outer.setdefault(name[0], kept)
+
+    def _eval(self, whole: Text, depth: int) -> Iterator[Step]:
+        before = self.blocks, self.list
+        self.blocks = [_Block("call", taken=None if self._conditional else True)]
+        self.list = _List()
         yield from self._follow(list(simple_commands(split(whole if whole.runs else whole.value))), depth + 1)
+        self.outcome = self.list.status
+        self.blocks, self.list = before
+
+    def _arithmetic(self, text: str) -> None:
+        """Read `((...))`: what it sets is open from there on; else it may be a condition."""
+        if names := _ARITHMETIC_SETS.findall(text):
+            for name in names:
+                self.variables.forget(name)
+            return
+        result = self.variables.sum_of(text[2:-2])
+        self.outcome = None if result is None else result != 0
+
+    @property
+    def _reached(self) -> bool:
+        return self.list.reached is not False and all(block.taken is not False for block in self.blocks)
+
+    @property
+    def _conditional_here(self) -> bool:
+        """Whether the way to here is not settled within the function that is called; its arguments are its own."""
+        return any(block.taken is None for block in self.blocks if block.keyword != "call")
 
     @property
     def _conditional(self) -> bool:
-        return any(block.taken is None for block in self.blocks)
-
-    def _assign(self, word: Word) -> None:
-        variables, conditional = self.variables, self._conditional
-        target = ASSIGNMENT.match(word.text)
-        if target is None:
-            return
-        name, adds = target[0].rstrip("+="), target[0].endswith("+=")
-        if word.items is not None:
-            items = [each for item in word.items for each in variables.fields(item)]
-            if adds and conditional and name in variables.arrays:
-                return  # words that only some ways through the text add are left out; the unit's reader says so
-            variables.arrays[name] = [*variables.arrays.get(name, []), *items] if adds else items
-            return
-        value = self._right_side(word, target.end())
-        before = variables.values.get(name)
-        if adds:
-            if conditional:
-                return
-            before_text = text_of(before) if before is not None else Text("")
-            whole = join([before_text, value])
-            variables.values[name] = Given(whole.value, (Word(whole.value, place=whole),))
-            return
-        settled = not _UNSETTLED.search(value.value)
-        if not settled and ("$(" in value.value or "`" in value.value):
-            # What a command prints is not known; its variable stands for it.
-            if not conditional or before is None:
-                variables.values.pop(name, None)
-                variables.open.add(name)
-            return
-        if conditional and before is not None and (not settled or before.value == value.value):
-            return
-        if conditional and before is not None and before.value != value.value:
-            variables.values.pop(name)
-            variables.open.add(name)
-            return
-        if conditional and name in variables.open:
-            return
-        if not settled and value.value in (f"${name}", f"${{{name}}}"):
-            return
-        if settled:
-            variables.open.discard(name)
-        if variables.arguments is None and _ARGUMENT.search(word.text):
-            self.assumed.add(name)
-        else:
-            self.assumed.discard(name)
-        text = f"{name}={value.value}"
-        place = word.place if word.place is not None and value.runs and "$" not in word.text and not word.pieces else None
-        shown = Word(text, word.start, word.end, word.origin, place=place or _prefixed(name, word, value))
-        variables.values[name] = Given(value.value, (shown,))
-
-    def _right_side(self, word: Word, start: int) -> Text:
-        """Return what is assigned, variables put in, blanks kept."""
-        if not word.pieces:
-            return self.variables.value((word.place or Text(word.text)).cut(start))
-        parts: list[Text | str] = []
-        skip = start
-        for piece in word.pieces:
-            text = piece.place or Text(piece.text)
-            if skip >= len(piece.text):
-                skip -= len(piece.text)
-                continue
-            text = text.cut(skip)
-            skip = 0
-            parts.append(text if piece.quote == "'" else self.variables.value(text))
-        return join(parts)
+        return self.list.reached is None or any(block.taken is None for block in self.blocks)
 
 
-def _prefixed(name: str, word: Word, value: Text) -> Text:
-    head = word.place.cut(0, len(name) + 1) if word.place is not None else Text(f"{name}=")
-    return join([head, value])
-
-
-def _met(word: str | None, patterns: list[str]) -> bool | None:
-    """Return whether a word matches one of a shell's patterns; None where the word is not known, or a pattern is odd."""
-    if word is None:
-        return True if patterns == ["*"] else None
-    for pattern in patterns:
-        if len(pattern) > 200 or _UNSETTLED.search(pattern):
-            return None
-        if fnmatchcase(word, pattern):
-            return True
-    return False
-
-
-def _either(first: bool | None, second: bool | None) -> bool | None:
-    """Return whether one of two conditions holds, as far as known."""
-    if first or second:
-        return True
-    return None if first is None or second is None else False
-
-
-def _truth(words: list[str]) -> bool | None:
-    """Return what `[ ... ]` or `[[ ... ]]` comes to; None where it depends on what is not known, or is another command."""
-    if words[:1] not in (["["], ["[["], ["test"]):
-        return {"true": True, "false": False}.get(words[0]) if len(words) == 1 else None
-    words = [word for word in words[1:] if word not in ("]", "]]")]
-    if words[:1] == ["!"]:
-        inner = _truth(["test", *words[1:]])
-        return None if inner is None else not inner
-    if any(_UNSETTLED.search(word) for word in words) or any(word in ("&&", "||", "-a", "-o") for word in words):
-        return None
-    if len(words) == 2 and words[0] in ("-n", "-z"):
-        return (words[0] == "-n") == bool(words[1])
-    if len(words) == 3 and words[1] in ("=", "==", "!="):
-        if any(char in words[2] for char in "*?["):
-            return None
-        return (words[0] == words[2]) == (words[1] != "!=")
-    compare = {"-eq", "-ne", "-gt", "-ge", "-lt", "-le"}
-    if len(words) == 3 and words[1] in compare and all(re.fullmatch(r"-?\d{1,12}", words[at]) for at in (0, 2)):
-        left, right = int(words[0]), int(words[2])
-        return {
-            "-eq": left == right,
-            "-ne": left != right,
-            "-gt": left > right,
-            "-ge": left >= right,
-            "-lt": left < right,
-            "-le": left <= right,
-        }[words[1]]
-    return None
+def plain_path(name: str) -> str:
+    """Return a file's path as it stands among those that a text writes."""
+    return str(PurePosixPath(name))

@@ -1,23 +1,39 @@
-"""What an engine's words and variables state, flag by flag, by names that all engines share; odd flags are said, none ends the reading."""
+"""What an engine's words and variables state, by names that all engines share; odd flags are said, none ends the reading."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from kvplan.errors import SettingError
 from kvplan.launch.peel import Launch
+from kvplan.launch.programs import TITLES
 from kvplan.launch.text import MASK, Source, Text
 from kvplan.launch.words import Given, Word
 
 # Names that are whole numbers, and fractions.
-WHOLE = frozenset(
-    ("tensor_parallel", "pipeline_parallel", "data_parallel", "nodes", "max_model_len", "max_num_seqs", "max_num_batched_tokens")
-)
+WHOLE = frozenset((
+    "tensor_parallel", "pipeline_parallel", "data_parallel", "nodes", "max_model_len", "max_num_seqs", "max_num_batched_tokens",
+    "data_parallel_local",
+))  # fmt: skip
 FRACTIONS = frozenset(("gpu_memory_utilization",))
-# What stands for a value that the file does not say: a shell's or Kubernetes' variable, a template's expression, `<fill in>`.
+# What stands for a value that the file does not say: a shell's or Kubernetes' variable, systemd's, a template's expression,
+# `@NAME@`, `<fill in>`.
 _UNSETTLED = re.compile(
-    rf"\$\{{[^}}]*\}}|\$\([^)]*\)|\$\w+|%[a-zA-Z](?=$|/)|`[^`]*`|^__\w+__$|^@@?\w+@@?$|{MASK}+|^<[^<>]+>$|^\{{\{{.*\}}\}}$", re.ASCII | re.DOTALL
+    rf"\$\{{[^}}]{{0,1000}}\}}|\$\([^)]{{0,1000}}\)|\$\w+|%[a-zA-Z](?=$|/)|`[^`]*`|^\{{\w+\}}$|^__\w+__$|^@@?\w+@@?$|{MASK}+|^<[^<>]+>$|^\{{\{{.*\}}\}}$",
+    re.ASCII | re.DOTALL,
 )
+_NUMBER = re.compile(r"-\d*\.?\d+", re.ASCII)
+_TWO = re.compile(r"(--[A-Za-z][\w-]*)[ \t]+([^\s\"'{}=-][^\s{}]*)")
+# Flags of NVIDIA Dynamo's workers (components/src/dynamo/trtllm/utils/trtllm_utils.py) and of llama-cpp-python's server
+# (llama_cpp/server/settings.py), and the engine's own for them.
+_OF_WORKERS = {
+    "--model-path": "model", "--model": "model", "--extra-engine-args": "--extra_llm_api_options", "--n_ctx": "--ctx-size",
+    "--n_batch": "--batch-size", "--n_gpu_layers": "--gpu-layers",
+}  # fmt: skip
+# As many unknown flags are compared with all that there are.
+_MOST_HINTS = 20
+_PREFIXES = {"ollama": "OLLAMA_", "nim": "NIM_"}
 
 
 class Problem(NamedTuple):
@@ -83,8 +99,22 @@ def number_of(name: str, value: Any, read_whole: Callable[[str], int] = int) -> 
     return value
 
 
-# Flags of NVIDIA Dynamo's workers (components/src/dynamo/trtllm/utils/trtllm_utils.py), and the engine's own for them.
-_OF_WORKERS = {"--model-path": "model", "--model": "model", "--extra-engine-args": "--extra_llm_api_options"}
+def parted(words: Sequence[Word]) -> tuple[list[Word], list[Problem]]:
+    """Return words with each item that holds a flag and its value (`--model org/name`) as two, and what the engine says to such."""
+    found: list[Word] = []
+    problems: list[Problem] = []
+    for word in words:
+        match = _TWO.fullmatch(word.text)
+        if match is None or word.operator:
+            found.append(word)
+            continue
+        at = match.start(2)
+        place = word.place
+        found.append(Word(match[1], origin=word.origin, place=None if place is None else place.cut(0, match.end(1))))
+        found.append(Word(match[2], origin=word.origin, place=None if place is None else place.cut(at, match.end(2))))
+        message = f"{word.text[:60]!r} is one word of a list: the engine knows no flag of that name."
+        problems.append(Problem("value", message, f"Write two items, {match[1]} and {match[2][:40]}.", (word,)))
+    return found, problems
 
 
 class Flags:
@@ -93,121 +123,182 @@ class Flags:
     Args:
         table: `engines/<name>/flags.json`.
         wrapped: whether another program runs the engine and takes flags of its own beside them (NVIDIA Dynamo's workers).
+        version: of the engine; None: the newest.
 
     """
 
-    def __init__(self, table: Mapping[str, Any], *, wrapped: bool = False) -> None:
+    def __init__(self, table: Mapping[str, Any], *, wrapped: bool = False, version: str | None = None) -> None:
         self.table = table
+        self.version = _numbers(version or "")
         self.wrapped = wrapped
         self.style: str = table.get("style", "argparse")
+        self.title = TITLES.get(table["engine"], table["engine"])
         self.names: dict[str, tuple[str, str]] = {}
         for main, entry in table["flags"].items():
             for name in (main, *entry.get("aliases", ())):
                 self.names[name] = (main, entry["takes"])
         if wrapped:
             for name, main in _OF_WORKERS.items():
-                self.names.setdefault(name, (main, "one"))
-        yaml = table.get("yaml", {}).get("keys", {})
-        self.keys = {key for keys in yaml.values() for key in keys}
+                if main == "model" or main in self.names:
+                    self.names.setdefault(name, (self.names.get(main, (main, ""))[0], "one"))
+        self.yaml: Mapping[str, Any] = table.get("yaml", {})
+        self.keys = {key for keys in self.yaml.get("keys", {}).values() for key in keys}
         self.loose = {_plain(name): name for name in self.names}
+        self.removed: Mapping[str, str] = table.get("removed", {})
 
-    def read(self, words: Sequence[Word]) -> Stated:
-        """Return what the words state."""
+    def read(self, words: Sequence[Word], environment: Mapping[str, Given] | None = None) -> Stated:
+        """Return what the words state, and the variables where no word does."""
         found = Stated()
+        words, found.problems = parted(words)
         positional: list[Word] = []
         at, only_words = 0, False
         while at < len(words):
             word = words[at]
             at += 1
-            if word.text == "--":
+            if word.text == "--" and not only_words:
                 only_words = True
             elif only_words or not self._is_flag(word.text):
                 positional.append(word)
             else:
                 at = self._flag(words, at, word, found)
-        for word in positional:
-            if unsettled(word.text) and "model" in found.flags:
-                found.open_words.append(word)
-            elif self.table.get("positional") and "model" not in found.flags:
-                found.flags["model"] = Given(word.text, (word,))
+        self._take_words(positional, found)
+        self._take_environment(environment or {}, found)
         self._share(found)
-        self.take_keys(found.keys, found)
+        # The words win over keys that stand beside them.
+        self.take_keys(found.keys, found, wins=False)
         return found
 
     def _is_flag(self, text: str) -> bool:
-        return len(text) > 1 and text[0] == "-" and not re.fullmatch(r"-\d*\.?\d+", text) and " " not in text.partition("=")[0]
+        return len(text) > 1 and text[0] == "-" and not _NUMBER.fullmatch(text) and " " not in text.partition("=")[0]
 
     def _flag(self, words: Sequence[Word], at: int, word: Word, found: Stated) -> int:
         """Read one flag with its values; return where the next one stands."""
         name, equals, value = word.text.partition("=")
-        key = name.lstrip("-").replace("-", "_")
-        if ("." in key or key in self.keys) and name not in self.names and not equals and at < len(words):
-            found.keys[key] = Given(words[at].text, (word, words[at]))
-            return at + 1
+        if self.style == "llama" and name.startswith("--"):
+            name = name.replace("_", "-")  # common/arg.cpp, common_params_parse_ex
+        if self._is_key(name, word):
+            key = name.lstrip("-").replace("-", "_")
+            if not equals and at == len(words):
+                return at
+            found.keys[key] = Given(value, (word,)) if equals else Given(words[at].text, (word, words[at]))
+            return at + (not equals)
         known = self._known(name, word, found)
         if known is None:
             # What follows an unknown flag is most likely its value; it is no model.
             return at + 1 if not equals and at < len(words) and not self._is_flag(words[at].text) else at
         main, takes = known
-        if equals:
-            if self.style == "llama":
-                found.problems.append(
-                    Problem("value", f"{name}=… is not read: llama.cpp takes a flag and its value as two words.", f"Write {name} {value}.", (word,))
-                )
-            found.flags[main] = Given(value, (word,))
-            return at
         if takes == "none":
-            if word.place is not None and at < len(words) and words[at].text.lower() in ("true", "false"):
-                # A key of a configuration file, written as flag and value.
-                found.flags[main] = Given(words[at].text.lower() == "true", (word, words[at]))
-                return at + 1
-            found.flags[main] = Given(True, (word,))
-            return at
-        most = {"many": len(words), "one": 1, "maybe": 1, "each": 1}[takes]
+            return self._bare(words, at, word, main, found)
         values: list[Word] = []
-        while at < len(words) and len(values) < most and words[at].text != "--" and (
-            not self._is_flag(words[at].text) or (takes == "one" and self.style in ("clap", "click", "llama") and not values and words[at].text not in self.names)
-        ):
-            values.append(words[at])
-            at += 1
-        if not values and takes in ("one", "each"):
-            found.problems.append(Problem("value", f"{name} has no value.", "Give it one, or leave it out.", (word,)))
-            return at
-        said: Any = [each.text for each in values] if takes == "many" and len(values) > 1 else values[0].text if values else True
-        found.flags[main] = Given(said, (word, *values))
+        if equals:
+            if self.style == "llama" and not self.wrapped:
+                message = f"{name}=… is not read: llama.cpp takes a flag and its value as two words."
+                found.problems.append(Problem("value", message, f"Write {name} {value}.", (word,)))
+            said: Any = value
+        else:
+            most = len(words) if takes == "many" else 1
+            while at < len(words) and len(values) < most and self._is_value(words[at].text, takes):
+                values.append(words[at])
+                at += 1
+            if not values and takes in ("one", "each"):
+                if name not in self.removed:
+                    found.problems.append(
+                        Problem("value", f"{name} has no value.", "Give it one, or leave it out.", (word,))
+                    )
+                return at
+            said = [each.text for each in values] if len(values) > 1 else values[0].text if values else True
+        self._keep(main, takes, Given(said, (word, *values)), found)
         return at
 
+    def _bare(self, words: Sequence[Word], at: int, word: Word, main: str, found: Stated) -> int:
+        """Read a flag that takes no value; return where the next one stands."""
+        name, equals, value = word.text.partition("=")
+        if equals:
+            message = f"{name} takes no value, but {value[:60]!r} was given."
+            found.problems.append(Problem("value", message, f"Write {name} alone.", (word,)))
+        elif word.place is not None and at < len(words) and words[at].text.lower() in ("true", "false"):
+            # A key of a configuration file, written as flag and value.
+            found.flags[main] = Given(words[at].text.lower() == "true", (word, words[at]))
+            return at + 1
+        self._keep(main, "none", Given(value.lower() != "false", (word,)), found)
+        return at
+
+    def _is_value(self, text: str, takes: str) -> bool:
+        if text == "--":
+            return False
+        # click and llama.cpp take whatever follows; a flag that they know is meant for one all the same.
+        return not self._is_flag(text) or (
+            takes == "one" and self.style in ("click", "llama") and text not in self.names
+        )
+
+    def _keep(self, main: str, takes: str, given: Given, found: Stated) -> None:
+        before = found.flags.get(main)
+        if takes == "each" and before is not None:
+            earlier = before.value if isinstance(before.value, list) else [before.value]
+            given = Given([*earlier, given.value], (*before.words, *given.words))
+        elif before is not None and self.style == "clap" and not self.wrapped:
+            message = f"{main} stands more than once, with which {self.title} does not start."
+            found.problems.append(Problem("value", message, "Keep one.", given.words))
+        found.flags[main] = given
+
+    def _is_key(self, name: str, word: Word) -> bool:
+        """Whether a word is a key of a configuration file, which formats put before the words as a flag."""
+        if name in self.names:
+            return False
+        key = name.lstrip("-").replace("-", "_")
+        if "." in key:
+            return key.partition(".")[0].isidentifier()
+        # A file of TensorRT-LLM holds more than its command line.
+        made = word.place is not None and word.place.value[:1] not in ("-", "")
+        return self.style == "click" and (key in self.keys or made) and (made or _plain(name) not in self.loose)
+
     def _known(self, name: str, word: Word, found: Stated) -> tuple[str, str] | None:
+        """Return the flag that is meant, and what it takes; None where it is none."""
         if name in self.names:
             return self.names[name]
-        if self.style == "argparse" and name.startswith("--"):
-            matches = {self.names[each] for each in self.names if each.startswith(name)}
-            if len(matches) == 1:
-                return matches.pop()
-            if len(matches) > 1:
-                meant = sorted(main for main, _ in matches)
-                found.problems.append(
-                    Problem("ambiguous", f"{name} may stand for {', '.join(meant[:3])}.", "Write the one that is meant in full.", (word,))
-                )
-                return None
-        removed: Mapping[str, str] = self.table.get("removed", {})
-        title = self.table["engine"]
-        loose = self.loose.get(_plain(name))
-        if name in removed:
-            found.problems.append(Problem("removed", f"{title} has {name} no more: {removed[name]}.", "", (word,)))
-            return self.names.get(removed[name].partition(";")[0].strip())
+        abbreviates = self.style == "argparse" and name.startswith("--")
+        matches = {self.names[each] for each in self.names if each.startswith(name)} if abbreviates else set()
+        if len(matches) == 1:
+            return matches.pop()
+        if name in self.removed:
+            other, _, when = self.removed[name].rpartition(";")
+            hint = f"Use {other.strip()}." if other.startswith("-") else ""
+            what = (when if other.startswith("-") else self.removed[name]).strip()
+            if self._is_gone(what):
+                found.problems.append(Problem("removed", f"{self.title} has {name} no more: {what}.", hint, (word,)))
+            return self.names.get(other.strip())
+        if matches:
+            meant = ", ".join(sorted(main for main, _ in matches)[:3])
+            hint = "Write the one that is meant in full."
+            found.problems.append(Problem("ambiguous", f"{name} may stand for {meant}.", hint, (word,)))
+            return None
         if unsettled(name):
             found.open_words.append(word)
             return None
-        import difflib  # noqa: PLC0415  on the way to a finding
-
-        near = [loose] if loose else difflib.get_close_matches(name, self.names, n=1, cutoff=0.75)
-        hint = f"Did you mean {near[0]}?" if near else ""
+        loose = self.loose.get(_plain(name))
         if not self.wrapped:
-            found.problems.append(Problem("unknown", f"{title} has no flag {name[:60]}.", hint, (word,)))
+            near = [loose] if loose else _nearest(name, self.names, 0.75, found)
+            hint = f"Did you mean {near[0]}?" if near else ""
+            found.problems.append(Problem("unknown", f"{self.title} has no flag {name[:60]}.", hint, (word,)))
         return self.names[loose] if loose else None
 
-    def take_environment(self, environment: Mapping[str, Given], found: Stated) -> None:
+    def _is_gone(self, when: str) -> bool:
+        """Whether `gone by 0.5.20` holds for the version that is launched."""
+        release = re.search(r"\b(?:by|in) (b?\d[\d.]*)", when)
+        return release is None or not self.version or _numbers(release[1]) <= self.version
+
+    def _take_words(self, positional: Sequence[Word], found: Stated) -> None:
+        """Take the model where it stands for itself."""
+        flags = self.table["inputs"].get("model", ())
+        named = any(flag in found.flags for flag in ("model", *([flags] if isinstance(flags, str) else flags)))
+        for word in positional:
+            if self.table.get("positional") and not named:
+                found.flags["model"] = Given(word.text, (word,))
+                named = True
+            elif unsettled(word.text):
+                found.open_words.append(word)
+
+    def _take_environment(self, environment: Mapping[str, Given], found: Stated) -> None:
         """Put what variables state where no flag does (`NUM_SHARD`, `LLAMA_ARG_CTX_SIZE`, `OLLAMA_CONTEXT_LENGTH`)."""
         for main, entry in self.table["flags"].items():
             if (variable := entry.get("env")) in environment and main not in found.flags:
@@ -216,26 +307,18 @@ class Flags:
             if variable in environment:
                 found.flags[variable] = environment[variable]
         for variable, why in self.table.get("retired", {}).items():
-            if variable in environment:
-                found.problems.append(
-                    Problem("ignored", f"{self.table['engine']} does not read {variable} any more: {why}.", "", environment[variable].words)
-                )
-        self._misspelt(environment, found)
-        self._share(found)
-
-    def _misspelt(self, environment: Mapping[str, Given], found: Stated) -> None:
-        """Name variables with the engine's own prefix that it does not read."""
-        known = set(self.table.get("env", {})) | set(self.table.get("retired", {}))
-        prefix = {"ollama": "OLLAMA_", "nim": "NIM_"}.get(self.table["engine"])
-        if prefix is None:
-            return
-        import difflib  # noqa: PLC0415  on the way to a finding
-
+            if variable in environment and self._is_gone(why):
+                message = f"{self.title} does not read {variable} any more: {why}."
+                found.problems.append(Problem("ignored", message, "", environment[variable].words))
+        prefix = _PREFIXES.get(self.table["engine"])
+        known = {*self.table.get("env", ()), *self.table.get("retired", ())}
         for variable, given in environment.items():
-            if variable.startswith(prefix) and variable not in known:
-                near = difflib.get_close_matches(variable, known, n=1, cutoff=0.8)
+            # Variables with the engine's own prefix that it does not read.
+            if prefix is not None and variable.startswith(prefix) and variable not in known:
+                near = _nearest(variable, known, 0.8, found)
                 hint = f"Did you mean {near[0]}?" if near else ""
-                found.problems.append(Problem("ignored", f"{self.table['engine']} reads no variable {variable[:60]}.", hint, given.words))
+                message = f"{self.title} reads no variable {variable[:60]}."
+                found.problems.append(Problem("ignored", message, hint, given.words))
 
     def _share(self, found: Stated) -> None:
         for name, flags in self.table["inputs"].items():
@@ -247,17 +330,30 @@ class Flags:
         if "model" in found.flags:
             found.values.setdefault("model", found.flags["model"])
 
-    def take_keys(self, values: Mapping[str, Given], found: Stated) -> None:
-        """Put what a configuration file states, by dotted keys; the table says whether it wins over flags."""
-        yaml = self.table.get("yaml", {})
-        for name, keys in yaml.get("keys", {}).items():
-            for key in keys:
-                if key in values and (name not in found.values or yaml.get("wins")):
-                    found.values[name] = Given(number_of(name, values[key].value), values[key].words)
+    def take_keys(self, values: Mapping[str, Given], found: Stated, *, wins: bool) -> None:
+        """Put what a configuration file states, by dotted keys; `wins` says whether over flags."""
+        for name, keys in self.yaml.get("keys", {}).items():
+            given = next((values[key] for key in keys if key in values), None)
+            if given is not None and (wins or name not in found.values):
+                found.values[name] = Given(number_of(name, given.value), given.words)
 
 
 def _plain(name: str) -> str:
     return name.lstrip("-").replace("_", "-").lower()
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return `0.5.12.post1` as (0, 5, 12) and `b9200` as (9200,)."""
+    match = re.match(r"[vb]?(\d{1,6}(?:\.\d{1,6}){0,3})", version)
+    return () if match is None else tuple(int(part) for part in match[1].split("."))
+
+
+def _nearest(name: str, known: Mapping[str, Any] | set[str], cutoff: float, found: Stated) -> list[str]:
+    import difflib  # noqa: PLC0415  on the way to a finding
+
+    if len(found.problems) > _MOST_HINTS:
+        return []
+    return difflib.get_close_matches(name[:60], known, n=1, cutoff=cutoff)
 
 
 def read_stated(launch: Launch, release: str | None, read_file: Callable[[str], str | Text]) -> Stated:
@@ -278,47 +374,37 @@ def read_stated(launch: Launch, release: str | None, read_file: Callable[[str], 
     table = flag_table(launch.engine)
     if table is None:
         return Stated()
-    flags = Flags(table, wrapped=launch.wrapped)
-    found = flags.read(launch.words)
+    version = str(launch.version.value) if launch.version is not None else release
+    flags = Flags(table, wrapped=launch.wrapped, version=version)
+    found = flags.read(launch.words, launch.environment)
     if launch.model is not None:
         found.values.setdefault("model", launch.model)
-    flags.take_environment(launch.environment, found)
-    _read_files(flags, found, read_file)
+    for flag in flags.yaml.get("flags", ()):
+        if (given := found.flags.get(flag)) is not None:
+            _take_file(flags, given, found, read_file)
     return found
 
 
-def _read_files(flags: Flags, found: Stated, read_file: Callable[[str], str | Text]) -> None:
+def _take_file(flags: Flags, given: Given, found: Stated, read_file: Callable[[str], str | Text]) -> None:
     """Put what the configuration file of a launch states, where it can be read."""
-    for flag in flags.table.get("yaml", {}).get("flags", ()):
-        given = found.flags.get(flag)
-        if given is None or not isinstance(given.value, str) or unsettled(given.value):
-            continue
-        from kvplan.errors import SettingError  # noqa: PLC0415  only for files that are named
-
-        try:
-            text = read_file(given.value)
-        except SettingError:
-            found.open_words.append(given.words[-1])
-            continue
-        flags.take_keys(dotted(text, given.words), found)
+    if not isinstance(given.value, str) or unsettled(given.value):
+        return
+    try:
+        text = read_file(given.value)
+    except SettingError:
+        found.open_words.append(given.words[-1])
+        return
+    flags.take_keys(dotted(text, given.value), found, wins=bool(flags.yaml.get("wins")))
 
 
-def dotted(text: str | Text, words: tuple[Word, ...]) -> dict[str, Given]:
-    """Return the scalars of a YAML mapping by dotted keys with underscores (`kv_cache_config.dtype`)."""
-    from kvplan.deploy.tree import Node, documents  # noqa: PLC0415  only for files that are named
-    found: dict[str, Given] = {}
-    source = text if isinstance(text, Text) else Source(words[-1].text if words else "", str(text))
-    trees = documents(source)
+def dotted(text: str | Text, path: str) -> dict[str, Given]:
+    """Return the scalars of a settings file by dotted keys with underscores (`kv_cache_config.dtype`)."""
+    from kvplan.launch.settings_file import settings  # noqa: PLC0415  only for files that are named
 
-    def walk(node: Node, prefix: str, depth: int) -> None:
-        for key, value in node.entries():
-            name = f"{prefix}{key.value.replace('-', '_')}"
-            if value.kind == "scalar" and not value.is_null:
-                place = value.text
-                found[name] = Given(value.value, (Word(key.value, place=key.text), Word(value.value, place=place)))
-            elif value.kind == "map" and depth < 4:
-                walk(value, f"{name}.", depth + 1)
-
-    for document in trees[:1]:
-        walk(document.root, "", 0)
-    return found
+    whole = Source(path, text).whole() if isinstance(text, str) else text
+    return {
+        ".".join(keys).replace("-", "_"): Given(
+            value.value, (Word(key.value, place=key), Word(value.value, place=value))
+        )
+        for keys, key, value in settings(whole)
+    }

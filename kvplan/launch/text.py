@@ -1,7 +1,7 @@
 """Texts that know where in a file each of their characters stands, however often they were unquoted, joined and cut."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -119,7 +119,7 @@ class Text:
 
     Attributes:
         value: the characters.
-        runs: where they came from; characters that no run covers stand nowhere.
+        runs: where they came from, in the order of the characters; characters that no run covers stand nowhere.
 
     """
 
@@ -136,13 +136,17 @@ class Text:
         """Return the characters between two offsets."""
         end = len(self.value) if end is None else end
         runs = []
-        for run in self.runs:
+        first = bisect_left(self.runs, start, key=_offset)
+        for index in range(max(0, first - 1), len(self.runs)):
+            run = self.runs[index]
+            if run.offset >= end:
+                break
             low, high = max(start, run.offset), min(end, run.offset + run.length)
             if low >= high and not (run.length == 0 and start <= run.offset < end):
                 continue
             if run.end - run.start == run.length:
-                first = run.start + low - run.offset
-                runs.append(Run(low - start, high - low, run.source, first, first + high - low))
+                at = run.start + low - run.offset
+                runs.append(Run(low - start, high - low, run.source, at, at + high - low))
             else:
                 runs.append(Run(max(0, low - start), high - low, run.source, run.start, run.end))
         return Text(self.value[start:end], runs)
@@ -177,6 +181,20 @@ class Text:
     def _in_file(self, start: int, end: int) -> str:
         place = self.cut(start, end).place()
         return place.text if place is not None else "{{ … }}"
+
+
+def _offset(run: Run) -> int:
+    return run.offset
+
+
+def standing_for(value: str, text: Text) -> Text:
+    """Return characters that another text as a whole stands for: a sum's result, an escape's meaning."""
+    place = text.place()
+    if place is None:
+        return Text(value)
+    # A run as long as its stretch holds the same characters; this one does not.
+    length = len(value) if place.end - place.start != len(value) else min(1, len(value) - 1)
+    return Text(value, (Run(0, length, place.source, place.start, place.end),))
 
 
 def join(texts: Iterable[Text | str]) -> Text:

@@ -1,17 +1,20 @@
 """Variables of a shell: what is set, and words with their values put in; what nothing settles stays as it is written."""
 
+import operator
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from kvplan.launch.text import Text, join
-from kvplan.launch.words import MOST_CHARACTERS, Given, Piece, Word, too_long
+from kvplan.launch.text import Text, join, standing_for
+from kvplan.launch.words import MOST_CHARACTERS, Given, Piece, Word, substitution_end, too_long
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SIMPLE = re.compile(r"\$([A-Za-z_]\w*|[0-9@*#?$!-])", re.ASCII)
 _BRACED = re.compile(r"(#?)([A-Za-z_]\w*|[0-9@*]+)(\[[^\]]*\])?(.*)", re.ASCII | re.DOTALL)
-_ITEMS = re.compile(r"\$(?:[@*]|\{(?:[@*]|\w+\[[@*]\]).*\})", re.ASCII | re.DOTALL)
-_ARITHMETIC = re.compile(r"[\d\s+*/%()-]+", re.ASCII)
+_ITEMS = re.compile(r"\$(?:[@*]|\{(?:[@*]|\w+\[[@*]\])\})", re.ASCII)
+_IN_ONE = re.compile(r"\$(?:\*|\{(?:\*|\w+\[\*\]))", re.ASCII)
+_ARITHMETIC = re.compile(r"[\d\s+*/%()<>=!-]+", re.ASCII)
+_STARTS = re.compile(r"[$`]")
 _DEEPEST = 8
 
 
@@ -24,6 +27,8 @@ class Variables:
         arrays: by name.
         open: variables whose value depends on what the text does not say.
         arguments: `$1`, `$2`; None where the text's own are not known.
+        script: `$0`; None where it is not known.
+        assigns: whether `${NAME:=value}` sets the variable: not where the text may pass it by.
         length: characters that values have put into words so far.
 
     """
@@ -32,11 +37,15 @@ class Variables:
     arrays: dict[str, list[Word]] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
     arguments: list[Word] | None = None
+    script: Word | None = None
+    assigns: bool = True
     length: int = 0
 
-    def copy(self) -> "Variables":
-        """Return one that changes apart from it."""
-        return Variables(dict(self.values), dict(self.arrays), set(self.open), self.arguments, self.length)
+    def forget(self, name: str) -> None:
+        """Take a variable for open: something sets it that the text does not tell."""
+        self.values.pop(name, None)
+        self.arrays.pop(name, None)
+        self.open.add(name)
 
     def fields(self, word: Word) -> list[Word]:
         """Return the words that one becomes: with its variables put in, and split where a bare value holds blanks.
@@ -47,76 +56,76 @@ class Variables:
         """
         if "$" not in word.text and "`" not in word.text:
             return [word]
-        pieces = word.pieces or (Piece(word.text, "", word.place),)
-        done: list[list[Text | str]] = [[]]
-        started = False
-        for piece in pieces:
-            # `"${ARRAY[@]}"` of an array without items is no word at all; `""` is one.
-            started = started or (bool(piece.quote) and not _ITEMS.fullmatch(piece.text))
-            whole: Text | str = piece.text if piece.place is None else piece.place
-            if piece.quote == "'" or "$" not in piece.text and "`" not in piece.text:
-                done[-1].append(whole)
+        done = _Fields()
+        for piece in word.pieces or (Piece(word.text, "", word.place),):
+            if piece.quote == "'" or not _STARTS.search(piece.text):
+                done.add(piece.text if piece.place is None else piece.place)
                 continue
-            for part, put_in in self._parts(Text(piece.text) if piece.place is None else piece.place, 0):
-                if isinstance(part, list):
-                    # An array: each item a word of its own, the first and the last joined with what stands around them.
-                    for index, item in enumerate(part):
-                        if index:
-                            done.append([])
-                        done[-1].append(item.place or item.text)
-                elif put_in and not piece.quote:
-                    self._split(part, done)
-                else:
-                    done[-1].append(part)
+            for part, written in self._parts(Text(piece.text) if piece.place is None else piece.place, 0):
+                self._put(part, written, done, quoted=bool(piece.quote))
         found: list[Word] = []
-        for texts in done:
-            whole_text = join(texts)
-            if whole_text.value or (started and len(done) == 1):
-                found.append(
-                    replace(word, text=whole_text.value, place=whole_text if whole_text.runs else word.place, pieces=())
-                )
+        for texts in done.words:
+            whole = join(texts)
+            place = whole if whole.runs or word.place is None else standing_for(whole.value, word.place)
+            found.append(replace(word, text=whole.value, place=place if place.runs else None, pieces=()))
         if len(found) > 1:
             found = [replace(each, start=-1, end=-1) for each in found]
         self._count(sum(len(each.text) for each in found))
         return found
+
+    @staticmethod
+    def _put(part: Text | list[Word], written: str, done: "_Fields", *, quoted: bool) -> None:
+        """Put a part of a word behind those before it, as a shell does within quotes and without."""
+        if isinstance(part, Text):
+            if written and not quoted:
+                done.split(part)
+            else:
+                done.add(part)
+            return
+        # `${ARRAY[@]+"${ARRAY[@]}"}` has quotes of its own.
+        quoted = quoted or '"' in written
+        # An array: each item a word of its own, the first and the last joined with what stands around them.
+        for index, item in enumerate(part):
+            text = item.place or Text(item.text)
+            if not quoted:
+                if index:
+                    done.end()
+                done.split(text)
+            elif index and _IN_ONE.match(written):
+                done.add(" ")
+                done.add(text)
+            else:
+                if index:
+                    done.end()
+                done.add(text)
 
     def _count(self, characters: int) -> None:
         self.length += characters
         if self.length > MOST_CHARACTERS:
             raise too_long()
 
-    @staticmethod
-    def _split(text: Text, done: list[list[Text | str]]) -> None:
-        at = 0
-        for match in re.finditer(r"\s+", text.value):
-            if match.start() > at:
-                done[-1].append(text.cut(at, match.start()))
-            if done[-1] or match.start() > at:
-                done.append([])
-            at = match.end()
-        if at < len(text.value):
-            done[-1].append(text.cut(at))
-
-    def _parts(self, text: Text, depth: int) -> Iterator[tuple[Text | list[Word], bool]]:
-        """Yield the parts of a text, each with whether it is a value that was put in."""
+    def _parts(self, text: Text, depth: int) -> Iterator[tuple[Text | list[Word], str]]:
+        """Yield the parts of a text, each with the variable that it was put in for; "" for what stood there itself."""
         value, at, plain = text.value, 0, 0
-        while (at := _next_dollar(value, at)) >= 0:
-            end = _end_of(value, at)
+        while (match := _STARTS.search(value, at)) is not None:
+            at = match.start()
+            simple = _SIMPLE.match(value, at)
+            end = simple.end() if simple else substitution_end(value, at)
             if end <= at + 1:
                 at += 1
                 continue
             if at > plain:
-                yield text.cut(plain, at), False
+                yield text.cut(plain, at), ""
             known = self._value(text.cut(at, end), depth)
             if known is None:
-                yield text.cut(at, end), False
+                yield text.cut(at, end), ""
             else:
                 if isinstance(known, Text):
                     self._count(len(known.value))
-                yield known, True
+                yield known, value[at:end]
             at = plain = end
         if plain < len(value):
-            yield text.cut(plain), False
+            yield text.cut(plain), ""
 
     def value(self, text: Text, depth: int = 0) -> Text:
         """Return a text with its variables put in, as between double quotes."""
@@ -143,29 +152,43 @@ class Variables:
             return None
         length, name, index, rest = match.groups()
         whole = index in ("[@]", "[*]") or name in ("@", "*")
-        if length:
-            array = self.arrays.get(name) if whole else None
-            return None if array is None else Text(str(len(array)))
         if name in ("@", "*") and (first := re.fullmatch(r":(\d{1,3})", rest)):
             return (self.arguments or [])[max(0, int(first[1]) - 1) :]
         known = self._named(name, whole=whole, index=index)
+        if isinstance(known, list) and (first := re.fullmatch(r":(\d{1,4})", rest)):
+            return known[int(first[1]) :]
+        if length:
+            if rest or known is None or (isinstance(known, Text) and whole):
+                return None
+            return standing_for(str(len(known) if isinstance(known, list) else len(known.value)), text)
         if not rest:
             return known
-        operator = re.match(r":?[-=+?]|:", rest)
-        if operator is None:
-            return _trimmed(known, rest)
-        if operator[0] == ":":
-            return None
-        start = 2 + len(name) + len(index or "") + len(operator[0])
-        default = text.cut(start, len(written) - 1)
-        if operator[0] in (":-", "-", ":=", "=") and name not in self.open:
-            empty = known is None or (operator[0][0] == ":" and isinstance(known, Text) and not known.value)
-            return self.value(_unquoted(default), depth + 1) if empty else known
-        if operator[0] in (":-", "-", ":=", "="):
-            return None
-        if operator[0] in (":?", "?") or isinstance(known, list):
+        how = re.match(r":?[-=+?]", rest)
+        if how is None:
+            return _changed(known, rest) if isinstance(known, Text) else None
+        start = 2 + len(name) + len(index or "") + len(how[0])
+        return self._given(name, known, how[0], text.cut(start, len(written) - 1), depth)
+
+    def _given(
+        self, name: str, known: Text | list[Word] | None, how: str, other: Text, depth: int
+    ) -> Text | list[Word] | None:
+        """Return what `${NAME:-other}`, `${NAME:=other}`, `${NAME:+other}` or `${NAME:?other}` stands for."""
+        if how[-1] == "?":
             return known
-        return (Text("") if name not in self.open else None) if known is None else self.value(_unquoted(default), depth + 1)
+        if name in self.open:
+            return None
+        empty = not known if isinstance(known, list) else known is None or (how[0] == ":" and not known.value)
+        if how[-1] == "+" and empty:
+            return [] if isinstance(known, list) else Text("")
+        if how[-1] != "+" and not empty:
+            return known
+        other = _unquoted(other)
+        if _ITEMS.fullmatch(other.value):
+            return self._value(other, depth + 1)
+        value = self.value(other, depth + 1)
+        if how[-1] == "=" and self.assigns and _NAME.fullmatch(name):
+            self.values[name] = Given(value.value, (Word(value.value, place=value if value.runs else None),))
+        return value
 
     def _named(self, name: str, *, whole: bool, index: str | None = None) -> Text | list[Word] | None:
         if name in self.arrays:
@@ -173,30 +196,78 @@ class Variables:
             if whole:
                 return items
             at = (index or "[0]")[1:-1]
-            return (items[int(at)].place or Text(items[int(at)].text)) if at.isdecimal() and len(at) < 5 and int(at) < len(items) else None
+            if not re.fullmatch(r"\d{1,4}", at, re.ASCII) or int(at) >= len(items):
+                return None
+            return items[int(at)].place or Text(items[int(at)].text)
         if name in ("@", "*"):
             return self.arguments or []  # what the caller adds is not in the file
+        if name == "#":
+            return None if self.arguments is None else Text(str(len(self.arguments)))
+        if name == "0":
+            return None if self.script is None else self.script.place or Text(self.script.text)
         if name.isdecimal():
             at_number = int(name) if len(name) < 4 else 1000
-            if self.arguments is not None and 0 < at_number <= len(self.arguments):
-                return self.arguments[at_number - 1].place or Text(self.arguments[at_number - 1].text)
-            return None
+            if self.arguments is None or not at_number:
+                return None
+            found = next(iter(self.arguments[at_number - 1 : at_number]), Word(""))
+            return found.place or Text(found.text)
         given = self.values.get(name)
         return None if given is None or given.value is None else text_of(given)
 
     def _sum(self, text: Text) -> Text | None:
         """Return what `$((...))` comes to, for whole numbers and the four kinds of arithmetic."""
-        inner = text.value[3:-2]
-        inner = _NAME.sub(lambda m: f"${m[0]}" if m.start() == 0 or inner[m.start() - 1] not in "${" else m[0], inner)
-        value = self.value(Text(inner)).value
-        if not _ARITHMETIC.fullmatch(value) or len(value) > 60 or "**" in value:
+        if not text.value.endswith("))"):
+            return None
+        result = self.sum_of(text.value[3:-2])
+        return None if result is None else standing_for(str(result), text)
+
+    def sum_of(self, inner: str) -> int | None:
+        """Return what stands between `((` and `))` comes to; None where it is no sum or comparison of known numbers."""
+        named = _NAME.sub(
+            lambda m: m[0] if inner[max(0, m.start() - 1) : m.start()] in ("$", "{") else f"${m[0]}", inner
+        )
+        value = self.value(Text(named)).value
+        if not _ARITHMETIC.fullmatch(value) or len(value) > 60:
             return None
         try:
-            result = _calculated(value)
+            return _calculated(value)
         except (SyntaxError, ValueError, ZeroDivisionError, RecursionError):
             return None
-        place = text.place()
-        return Text(str(result)) if place is None else Text(str(result), text.cut(0, 1).runs)
+
+
+class _Fields:
+    """Words that are being put together.
+
+    Attributes:
+        words: the parts of each.
+
+    """
+
+    def __init__(self) -> None:
+        self.words: list[list[Text | str]] = []
+        self._ended = True
+
+    def add(self, text: Text | str) -> None:
+        """Put a text behind the last word's, or start a word with it: one of no characters is a word too."""
+        if self._ended:
+            self.words.append([])
+        self._ended = False
+        self.words[-1].append(text)
+
+    def end(self) -> None:
+        """Let what follows be another word."""
+        self._ended = True
+
+    def split(self, text: Text) -> None:
+        """Put the words of a text behind the last one's."""
+        at = 0
+        for match in re.finditer(r"[ \t\n]+", text.value):
+            if match.start() > at:
+                self.add(text.cut(at, match.start()))
+            self.end()
+            at = match.end()
+        if at < len(text.value):
+            self.add(text.cut(at))
 
 
 def text_of(given: Given) -> Text:
@@ -208,6 +279,11 @@ def text_of(given: Given) -> Text:
     return Text(text)
 
 
+_COMPARISONS = {
+    "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt, "GtE": operator.ge, "Eq": operator.eq, "NotEq": operator.ne,
+}  # fmt: skip
+
+
 def _calculated(text: str) -> int:
     """Return a sum of whole numbers, read as Python's own grammar reads it and worked out here."""
     import ast  # noqa: PLC0415  only for sums
@@ -217,44 +293,27 @@ def _calculated(text: str) -> int:
             return node.value
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             return -value(node.operand)
+        if isinstance(node, ast.Compare) and len(node.ops) == 1:
+            compare = _COMPARISONS.get(type(node.ops[0]).__name__)
+            if compare is not None:
+                return int(compare(value(node.left), value(node.comparators[0])))
         if isinstance(node, ast.BinOp):
             left, right = value(node.left), value(node.right)
-            if isinstance(node.op, ast.Add):
-                return left + right
-            if isinstance(node.op, ast.Sub):
-                return left - right
-            if isinstance(node.op, ast.Mult):
-                return left * right
-            if isinstance(node.op, ast.Mod):
-                return left % right
-            return left // right
+            kind = type(node.op).__name__
+            if kind == "Pow" and 0 <= right < 64 and abs(left) < 2**32:
+                return int(left**right)
+            if kind in ("Div", "Mod"):
+                # Towards zero, as in C.
+                quotient = abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
+                return quotient if kind == "Div" else left - right * quotient
+            if kind in ("Add", "Sub", "Mult"):
+                return {"Add": left + right, "Sub": left - right, "Mult": left * right}[kind]
         raise ValueError("not a sum")
 
-    return value(ast.parse(text.strip(), mode="eval").body)
-
-
-def _next_dollar(value: str, at: int) -> int:
-    found = [index for index in (value.find("$", at), value.find("`", at)) if index >= 0]
-    return min(found) if found else -1
-
-
-def _end_of(value: str, at: int) -> int:
-    """Return where what starts with `$` or a backtick ends; `at + 1` where it is no variable."""
-    if value[at] == "`":
-        return value.find("`", at + 1) + 1 or at + 1
-    simple = _SIMPLE.match(value, at)
-    if simple:
-        return simple.end()
-    opens = value[at + 1 : at + 2]
-    if opens not in ("{", "("):
-        return at + 1
-    depth, end, close = 0, at + 1, {"{": "}", "(": ")"}[opens]
-    while end < len(value):
-        depth += (value[end] == opens) - (value[end] == close)
-        end += 1
-        if not depth:
-            return end
-    return at + 1
+    result: int = value(ast.parse(text.strip(), mode="eval").body)
+    if abs(result) >= 2**63:
+        raise ValueError("more than a shell's whole number holds")
+    return result
 
 
 def _unquoted(text: Text) -> Text:
@@ -264,22 +323,50 @@ def _unquoted(text: Text) -> Text:
     return text
 
 
-def _trimmed(known: Text | list[Word] | None, rest: str) -> Text | None:
-    """Return a value without a plain prefix or suffix (`${MODEL##*/}`, `${NAME%.gguf}`); None for other changes."""
-    if not isinstance(known, Text):
-        return None
-    match = re.fullmatch(r"(##?|%%?)(\*?)([^*?\[\]$`]*)(\*?)", rest)
-    if match is None or not match[3]:
-        return None
-    how, before, plain, behind = match.groups()
+def _changed(known: Text, how: str) -> Text | None:
+    """Return a value as `${NAME##*/}`, `${NAME:2:3}`, `${NAME/a/b}` or `${NAME,,}` change it; None for other changes."""
     value = known.value
-    if how.startswith("#") and not behind:
-        at = (value.rfind(plain) if how == "##" else value.find(plain)) if before else (0 if value.startswith(plain) else -1)
+    if how in (",,", "^^"):
+        other = value.lower() if how == ",," else value.upper()
+        return standing_for(other, known)
+    if match := re.fullmatch(r":\s*(-?\d{1,4})(?::\s*(-?\d{1,4}))?", how, re.ASCII):
+        first, length = int(match[1]), match[2]
+        first = first if first >= 0 else len(value) + first
+        end = len(value) if length is None else int(length) + (first if int(length) >= 0 else len(value))
+        return known.cut(first, max(first, min(end, len(value)))) if 0 <= first <= len(value) else Text("")
+    if match := re.fullmatch(r"(//?)((?:[^/*?\[\]$`\\]|\\.)+)/([^$`\\]*)", how):
+        every, old, new = match[1] == "//", _bare(match[2]), _bare(match[3])
+        if old[:1] in ("#", "%"):
+            return None
+        pieces: list[Text | str] = []
+        at = 0
+        for found in list(re.finditer(re.escape(old), value))[: None if every else 1] if old else []:
+            pieces += [known.cut(at, found.start()), new]
+            at = found.end()
+        return join([*pieces, known.cut(at)])
+    return _trimmed(known, how)
+
+
+def _bare(text: str) -> str:
+    """Return a pattern or its replacement without quotes and backslashes."""
+    return re.sub(r"[\"'\\]", "", text)
+
+
+def _trimmed(known: Text, how: str) -> Text | None:
+    """Return a value without a plain prefix or suffix (`${MODEL##*/}`, `${NAME%.gguf}`); None for other patterns."""
+    match = re.fullmatch(r"(##?|%%?)(\*?)([^*?\[\]$`]*)(\*?)", how)
+    if match is None or not (plain := _bare(match[3])):
+        return None
+    kind, before, _, behind = match.groups()
+    value = known.value
+    if kind.startswith("#") and not behind:
+        at = 0 if value.startswith(plain) else -1
+        if before:
+            at = value.rfind(plain) if kind == "##" else value.find(plain)
         return known if at < 0 else known.cut(at + len(plain))
-    if how.startswith("%") and not before:
-        at = (value.find(plain) if how == "%%" else value.rfind(plain)) if behind else (
-            len(value) - len(plain) if value.endswith(plain) else -1
-        )
+    if kind.startswith("%") and not before:
+        at = len(value) - len(plain) if value.endswith(plain) else -1
+        if behind:
+            at = value.find(plain) if kind == "%%" else value.rfind(plain)
         return known if at < 0 else known.cut(0, at)
     return None
-

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from kvplan.errors import SettingError
-from kvplan.launch.text import Run, Text, join
+from kvplan.launch.text import Text, join, standing_for
 
 _PLAIN = re.compile(r"[\w@%+=:,./~-]+", re.ASCII)
 _OPERATORS = "|&;<>()\n"
@@ -19,8 +19,13 @@ _IN_DOUBLE_QUOTES = '"\\$`\n'
 _ANSI = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"'}
 # `NAME=(` and `NAME+=(`; `<<END`, `<<-'END'`.
 _ARRAY = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
-_HERE = re.compile(r"<<(?!<)((-)?)[ \t]*(?:'([^'\n]{1,80})'|\"([^\"\n]{1,80})\"|\\?([A-Za-z_][\w.-]*))")
-_LONGEST_SUBSTITUTION = 4000
+_HERE = re.compile(r"<<(?!<)((-)?)[ \t]*(?:'([^'\n]{1,80})'|\"([^\"\n]{1,80})\"|(\\)?([A-Za-z_][\w.-]*))")
+_HERE_ESCAPE = re.compile(r"\\([\\$`])|\\\r?\n")
+_OPERATOR = re.compile(r"&&|\|\||;;&?|;&|>>|<<<?|&>>?|>\||[<>]&?(?:\d+|-)?|\|&?|[;&()\n]")
+# `(( ... ))`: a shell's sum, which is one command.
+_ARITHMETIC = re.compile(r"\(\((?:[^()\n]|\([^()\n]*\)){0,400}\)\)")
+_LONGEST_SUBSTITUTION, _DEEPEST_SUBSTITUTION = 4000, 20
+_NESTS = re.compile(r"[\\'\"`(){}$\n]")
 MOST_CHARACTERS = 100_000
 # As much of a value as messages show.
 _SHOWN, _SHOWN_WORDS = 200, 100
@@ -107,6 +112,64 @@ def split(text: str | Text) -> list[Word]:
     return list(_Splitter(value, None if isinstance(text, str) else text).words())
 
 
+def substitution_end(text: str, at: int) -> int:
+    """Return where `$NAME`, `${...}`, `$(...)`, `$((...))` or a pair of backticks that starts at `at` ends.
+
+    `at + 1` is the answer for `$NAME`, whose letters stand for themselves, and for what is closed nowhere.
+    """
+    if text[at] == "`":
+        end = text.find("`", at + 1)
+        return end + 1 if end >= 0 else at + 1
+    closes = {"(": ")", "{": "}"}
+    opened = text[at + 1 : at + 2]
+    if opened not in ("(", "{"):
+        return at + 1
+    stack, end, last = [closes[opened]], at + 2, at + _LONGEST_SUBSTITUTION
+    while 0 < len(stack) < _DEEPEST_SUBSTITUTION:
+        match = _NESTS.search(text, end, last)
+        if match is None:
+            return at + 1
+        char, end = match[0], match.end()
+        if char == "\\":
+            end += 1
+        elif char == stack[-1]:
+            stack.pop()
+        elif char == "$" and text[end : end + 1] in closes:
+            stack.append(closes[text[end]])
+            end += 1
+        elif char == '"':
+            stack.append('"')
+        elif char == "'" and stack[-1] == ")":
+            close = text.find("'", end, last)
+            end = close + 1 if close >= 0 else end
+        elif char == "(" and stack[-1] == ")":
+            stack.append(")")
+        elif char == "\n" and stack[-1] == "}":
+            return at + 1  # a brace that closes nowhere on its line is no variable
+    return at + 1 if stack else end
+
+
+def split_far(text: Text) -> tuple[list[Word], SettingError | None]:
+    """Return the words of a text up to the line in which a quote opens that is never closed, and that error; None for none.
+
+    A shell runs what stands before such a line before it finds out.
+
+    Raises:
+        SettingError: the text is longer than any that starts an engine.
+
+    """
+    if len(text.value) > MOST_CHARACTERS:
+        raise SettingError(f"A command of {len(text.value):,} characters is longer than any that starts an engine.")
+    found: list[Word] = []
+    try:
+        for word in _Splitter(text.value, text).words():
+            found.append(word)  # noqa: PERF402  what was found stays where the pass breaks off
+    except SettingError as error:
+        ends = [at for at, word in enumerate(found) if word.operator and word.text == "\n"]
+        return found[: ends[-1] + 1 if ends else 0], error
+    return found, None
+
+
 class _Splitter:
     """One pass over a text."""
 
@@ -127,6 +190,9 @@ class _Splitter:
                 self.at = blank.end()
             elif (here := _HERE.match(self.text, self.at)) is not None:
                 yield self._heredoc(here)
+            elif char == "(" and (arithmetic := _ARITHMETIC.match(self.text, self.at)) is not None:
+                self.at = arithmetic.end()
+                yield self._plain(arithmetic.start(), self.at)
             elif char in _OPERATORS:
                 yield self._operator()
             elif char.isspace():
@@ -139,7 +205,7 @@ class _Splitter:
 
     def _operator(self) -> Word:
         start = self.at
-        match = re.compile(r"&&|\|\||;;&?|;&|>>|<<<?|&>>?|[<>]&?(?:\d+|-)?|\|&?|[;&()\n]").match(self.text, start)
+        match = _OPERATOR.match(self.text, start)
         self.at = match.end() if match else start + 1
         found = Word(self.text[start : self.at], start, self.at, operator=True)
         if found.text == "\n" and self.skipped:
@@ -148,7 +214,7 @@ class _Splitter:
 
     def _heredoc(self, here: re.Match[str]) -> Word:
         """Return `<<END` with the lines up to END; the pass goes on behind the operator and jumps over them later."""
-        end = here[3] or here[4] or here[5]
+        end = here[3] or here[4] or here[6]
         line = self.text.find("\n", max(here.end(), *self.skipped, 0))
         first = len(self.text) if line < 0 else (self.skipped[0] if self.skipped else line + 1)
         at = first
@@ -158,11 +224,24 @@ class _Splitter:
             if self.text[at:stop].strip("\t" if here[2] else "").rstrip("\r") == end:
                 break
             at = stop + 1
-        body = self._plain(first, min(at, len(self.text)))
+        last = min(at, len(self.text))
+        quoted = here[6] is None or here[5] is not None
+        pieces = [Piece(self.text[first:last], "'", self._cut(first, last))] if quoted else self._escaped(first, last)
+        body = self._made(pieces, first, last)
         after = self.text.find("\n", min(at, len(self.text)))
         self.skipped[:] = [len(self.text) if after < 0 else after + 1]
         self.at = here.end()
         return Word("<<", here.start(), here.end(), operator=True, items=(body,))
+
+    def _escaped(self, start: int, end: int) -> list[Piece]:
+        """Return the lines of a here-document in which variables are put in: a backslash keeps a dollar sign."""
+        pieces: list[Piece] = []
+        for match in _HERE_ESCAPE.finditer(self.text, start, end):
+            pieces.append(Piece(self.text[start : match.start()], '"', self._cut(start, match.start())))
+            if match[1]:
+                pieces.append(Piece(match[1], "'", self._escape(match[1], match.start(), match.end())))
+            start = match.end()
+        return [*pieces, Piece(self.text[start:end], '"', self._cut(start, end))]
 
     def _plain(self, start: int, end: int) -> Word:
         return Word(self.text[start:end], start, end, place=self._cut(start, end))
@@ -202,25 +281,22 @@ class _Splitter:
                 pieces += self._quoted(char) if char != "$" else self._ansi()
                 bare, plain = self.at, False
             elif char in "$`":
-                self.at = self._substitution(self.at)
+                self.at = substitution_end(self.text, self.at)
                 plain = False
             else:
                 self.at += 1
         self.at = min(self.at, len(text))
         flush(self.at)
-        return self._made(pieces, start, plain)
+        return self._plain(start, self.at) if plain else self._made(pieces, start, self.at)
 
-    def _made(self, pieces: list[Piece], start: int, plain: bool) -> Word:
-        place = None
-        if self.outer is not None:
-            place = self._cut(start, self.at) if plain else join(piece.place or piece.text for piece in pieces)
-        return Word("".join(piece.text for piece in pieces), start, self.at, place=place, pieces=() if plain else tuple(pieces))
+    def _made(self, pieces: list[Piece], start: int, end: int) -> Word:
+        place = None if self.outer is None else join(piece.place or piece.text for piece in pieces)
+        return Word("".join(piece.text for piece in pieces), start, end, place=place, pieces=tuple(pieces))
 
     def _escape(self, value: str, start: int, end: int) -> Text | None:
         """Return a character that an escape of more characters stands for."""
         place = self._cut(start, end)
-        where = place.place() if place is not None else None
-        return None if where is None else Text(value, (Run(0, len(value), where.source, where.start, where.end),))
+        return None if place is None else standing_for(value, place)
 
     def _array(self, start: int) -> Word:
         """Return `NAME=(a b c)` with its items."""
@@ -240,36 +316,6 @@ class _Splitter:
                 items.append(self._word())
         self.at = min(self.at + 1, len(self.text))
         return Word(self.text[start:name_end], start, self.at, place=self._cut(start, name_end), items=tuple(items))
-
-    def _substitution(self, at: int) -> int:
-        """Return where `$NAME`, `${...}`, `$(...)`, `$((...))` or a pair of backticks ends."""
-        text = self.text
-        if text[at] == "`":
-            end = text.find("`", at + 1)
-            return end + 1 if end >= 0 else at + 1
-        if text[at + 1 : at + 2] not in ("(", "{"):
-            return at + 1
-        closes = {"(": ")", "{": "}"}
-        stack = [closes[text[at + 1]]]
-        end = at + 2
-        while end < len(text) and stack and end - at < _LONGEST_SUBSTITUTION:
-            char = text[end]
-            if char == "\\":
-                end += 1
-            elif char == "'" and stack[-1] == ")":
-                close = text.find("'", end + 1)
-                end = close if close >= 0 else end
-            elif char == stack[-1]:
-                stack.pop()
-            elif char == "$" and text[end + 1 : end + 2] in closes:
-                stack.append(closes[text[end + 1]])
-                end += 1
-            elif char == "(" and stack[-1] == ")":
-                stack.append(")")
-            elif char == "\n" and stack[-1] == "}":
-                return at + 1  # a brace that closes nowhere on its line is no variable
-            end += 1
-        return min(end, len(text)) if not stack else at + 1
 
     def _quoted(self, mark: str) -> list[Piece]:
         """Return what stands between two quotes; only double ones know escapes, and only of a few characters."""
@@ -291,7 +337,7 @@ class _Splitter:
                 self.at += 2
                 first = self.at
             elif char in "$`" and mark == '"':
-                self.at = self._substitution(self.at)
+                self.at = substitution_end(self.text, self.at)
             else:
                 self.at += 1
         raise self._never_closed(mark, opened)
@@ -323,5 +369,3 @@ def too_long() -> SettingError:
     return SettingError(
         f"The command's variables make it longer than {MOST_CHARACTERS:,} characters.", hint="Write their values out."
     )
-
-

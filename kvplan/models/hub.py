@@ -56,6 +56,17 @@ def _read_json(name: str, file: str, *, quietly: bool = False) -> Any:
     return parse_config(read_limited(path), where=f"{name}/{file}")
 
 
+def _cached(repository: str, revision: str | None, file: str) -> Path | None:
+    """Return the copy in the client's cache; None where there is none. Neither the network nor a token is touched."""
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  the client costs 0.2 s: only on use
+    from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
+
+    with contextlib.suppress(HFValidationError, OSError, ValueError):
+        found = try_to_load_from_cache(repository, file, revision=revision)
+        return Path(found) if isinstance(found, str) else None
+    return None
+
+
 def _download(repository: str, revision: str | None, file: str, *, quietly: bool) -> Path:
     """Return the local path of the configuration, downloaded where the cache has no copy that is up to date."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url  # noqa: PLC0415
@@ -76,13 +87,12 @@ def _download(repository: str, revision: str | None, file: str, *, quietly: bool
             why = reason(error)
         else:
             raise HubError(f"{named}: its {file} has {size:,} bytes: not a model configuration.")
-    try:
-        path = Path(hf_hub_download(repository, file, revision=revision, local_files_only=True))
-    except Exception as error:
+    path = _cached(repository, revision, file)
+    if path is None:
         raise HubOfflineError(
             f"The hub cannot be read ({why}), and no copy of {named} is cached.",
             hint="Try again online, use a catalogue name (`kvplan models`), or give the path of its config.json.",
-        ) from error
+        )
     if not quietly:
         print(f"kvplan: the hub cannot be read ({why}); using the cached copy of {named}.", file=sys.stderr)  # noqa: T201
     return path

@@ -3,8 +3,9 @@
 import json
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache
 from os import PathLike
@@ -26,6 +27,7 @@ from kvplan.weights.formats import find_format
 # The largest published configuration is under 2 MB (quantised layers listed one by one); a file beyond this is not one.
 MAX_CONFIG_BYTES = 16 * 2**20
 _LONGEST_NAME = 200
+_names_only: ContextVar[bool] = ContextVar("names_only", default=False)
 # A GGUF file in a repository: `org/name:file.gguf`, `org/name/file.gguf`.
 _HUB_GGUF = re.compile(r"[\w.-]+/[\w.-]+(?:@[^:]+)?[:/][^:]+\.gguf")
 
@@ -33,6 +35,16 @@ _HUB_GGUF = re.compile(r"[\w.-]+/[\w.-]+(?:@[^:]+)?[:/][^:]+\.gguf")
 _OF_NO_WIDTH = frozenset(("autoround", "awq", "gptq", "dynamic", "quantized", "marlin"))
 # Files that stand for the folder they lie in: an index of weight files, and pickles, which are never opened.
 _OF_FOLDERS = (".index.json", ".bin", ".pt", ".pth")
+
+
+@contextmanager
+def names_only(asked: bool = True) -> Iterator[None]:
+    """Take models for names of the catalogue and the hub and open no path of theirs, as long as it lasts."""
+    token = _names_only.set(asked)
+    try:
+        yield
+    finally:
+        _names_only.reset(token)
 
 
 def load_model(source: str | PathLike[str]) -> ModelSpec:
@@ -54,6 +66,8 @@ def load_model(source: str | PathLike[str]) -> ModelSpec:
     text = os.fspath(source) if isinstance(source, str | os.PathLike) else repr(source)
     if not isinstance(source, str | os.PathLike) or not isinstance(text, str) or not text.strip() or "\0" in text:
         raise UnknownModelError(f"{text!r} is not a model's name or path.", hint="See `kvplan models`.")
+    if _names_only.get():
+        return _from_name(text)
     is_file = text.endswith((".json", ".gguf", ".safetensors"))
     is_file = is_file or (text.endswith(_OF_FOLDERS) and os.path.exists(text))  # noqa: PTH110  as below
     if _HUB_GGUF.fullmatch(text) and not os.path.exists(text):  # noqa: PTH110  as below

@@ -59,7 +59,11 @@ def _deciding(planned: Planned, plan: Plan) -> Iterator[tuple[Place | None, str]
     if (length := inputs["max_model_len"]).place is not None and isinstance(length.value, int):
         size = format_bytes(plan.bytes_per_request)
         yield length.place, f"one request of {plan.request.context_tokens:,} tokens takes {size} of cache"
-    for name, words in (("tensor_parallel", "tensor parallel"), ("pipeline_parallel", "pipeline stages"), ("data_parallel", "replicas")):
+    for name, words in (
+        ("tensor_parallel", "tensor parallel"),
+        ("pipeline_parallel", "pipeline stages"),
+        ("data_parallel", "replicas"),
+    ):
         given = inputs[name]
         if isinstance(given.value, int) and given.value > 1:
             yield given.place, f"{words}: {given.value}"
@@ -78,7 +82,9 @@ def notes(planned: Planned) -> tuple[str, ...]:
     found = list(_arithmetic(plan))
     outside = [_outside(name, given) for name, given in planned.unit.inputs.items() if given.origin == "option"]
     if planned.unit.version is None and plan.deployment.engine.latest:
-        outside.append(f"{plan.deployment.engine.name} {plan.deployment.settings.version}, as the file names no version")
+        outside.append(
+            f"{plan.deployment.engine.name} {plan.deployment.settings.version}, as the file names no version"
+        )
     if outside:
         found.append(f"taken from outside the file: {'; '.join(outside)}")
     return tuple(found)
@@ -104,8 +110,8 @@ def _arithmetic(plan: Plan) -> Iterator[str]:
         low, high = interval["max_concurrency"]
         end = f"{high:,.1f}" if high is not None else "any number"
         yield f"{capacity.max_concurrency:,.1f} such requests fit at once (5 % to 95 %: {low or 0:,.1f} to {end})"
-    for note in plan.deployment.group.assumptions if plan.deployment.group else ():
-        yield note
+    if group is not None:
+        yield from group.assumptions
 
 
 _ITEMS = (("weights", "weights"), ("activation", "activations"), ("cuda_graph", "CUDA graphs"), ("runtime", "runtime"))

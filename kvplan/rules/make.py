@@ -19,6 +19,6 @@ def finding(code: str, planned: Planned | None, place: Place, message: str, **pa
         parts: the rest of a Finding, by name.
 
     """
-    subject = planned.unit.name if planned is not None else ""
+    subject = parts.pop("subject", "" if planned is None else planned.unit.name)
     severity = parts.pop("severity", None) or rules()[code].severity
     return Finding(code=code, severity=severity, message=message, place=place, subject=subject, **parts)

@@ -1,8 +1,9 @@
 """Rules on memory: weights, cache, users, margins, what a host has."""
 
+import re
 from collections.abc import Iterator, Sequence
 
-from kvplan.deploy.plans import Planned
+from kvplan.deploy.plans import Planned, requests_held
 from kvplan.deploy.unit import Input
 from kvplan.engines import find_engine
 from kvplan.launch.text import Place
@@ -15,6 +16,7 @@ from kvplan.units import GIB, MIB, format_bytes
 
 _SHARED = "/dev/shm"  # noqa: S108  a mount's path in a container
 # A container's /dev/shm where nothing says more (runc and containerd's default spec).
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 _CONTAINERS = ("kubernetes", "docker-compose", "leader-worker-set")
 _DEFAULT_SHARED = 64 * MIB
 # Releases of vLLM that set swap space aside in host memory, each GPU its own (config/cache.py swap_space, 4 GiB).
@@ -51,19 +53,20 @@ def _capacity(planned: Planned, plan: Plan) -> Iterator[Finding]:
         )
         yield _memory(planned, "KVP102", at, message)
     elif planned.held == "does_not_fit":
-        asked = planned.facts.users or 1
-        context = min(planned.facts.context or plan.request.context_tokens, plan.request.context_tokens)
-        holds = (
-            f"{plan.capacity.max_concurrency:,.1f} of {plan.request.context_tokens:,}"
-            if plan.capacity.max_concurrency
-            else "fewer"
-        )
-        yield _memory(
-            planned, "KVP103", at,
-            f"{asked:,} requests of {context:,} tokens are to fit at once; the cache holds {holds}.",
-        )  # fmt: skip
+        yield _memory(planned, "KVP103", at, _too_few(planned, plan))
     elif unit.verdict == "tight":
         yield _memory(planned, "KVP104", at, f"it fits, but by less than the error of the estimate: {plan.reasons[-1]}")
+
+
+def _too_few(planned: Planned, plan: Plan) -> str:
+    """Return what of the declared requests does not fit, in requests of the same length."""
+    longest, asked = plan.request.context_tokens, planned.facts.users or 1
+    context = planned.facts.context or longest
+    if context > longest:
+        return f"requests of {context:,} tokens are to be served; the engine takes at most {longest:,} (its longest request)."
+    held = requests_held(plan, context)
+    holds = "fewer" if held is None else f"{held:,.1f}"
+    return f"{asked:,} requests of {context:,} tokens are to fit at once; the cache holds {holds}."
 
 
 def _most(plan: Plan) -> str:
@@ -202,19 +205,11 @@ def shared(units: Sequence[Planned]) -> Iterator[Finding]:
     seen: dict[tuple[str, str], list[tuple[Planned, Input]]] = {}
     for planned in units:
         unit = planned.unit
-        if unit.engine != "vllm" or unit.launch is None:
-            continue
-        devices = unit.launch.environment.get("CUDA_VISIBLE_DEVICES") or unit.launch.environment.get(
-            "NVIDIA_VISIBLE_DEVICES"
-        )
         fraction = unit.inputs["gpu_memory_utilization"]
-        if devices is None or not isinstance(fraction.value, float):
-            continue
-        for device in {part.strip() for part in str(devices.value).split(",")}:
-            if device.isdecimal():
-                seen.setdefault((_machine(unit.workload.name, unit.workload.format), device), []).append(
-                    (planned, fraction)
-                )
+        if unit.engine == "vllm" and unit.launch is not None and isinstance(fraction.value, float):
+            for device in _devices(planned):
+                machine = _machine(unit.workload.name, unit.workload.format)
+                seen.setdefault((machine, device), []).append((planned, fraction))
     said: set[tuple[str, ...]] = set()
     for (_, device), sharing in seen.items():
         total = sum(fraction.value for _, fraction in sharing)
@@ -224,16 +219,27 @@ def shared(units: Sequence[Planned]) -> Iterator[Finding]:
         said.add(names)
         planned, fraction = sharing[-1]
         parts = " + ".join(f"{each.value:g}" for _, each in sharing)
+        others = [(other, each, each.place or other.unit.place) for other, each in sharing[:-1]]
         yield finding(
             "KVP105", planned, fraction.place or planned.unit.place,
             f"{len(sharing)} engines share GPU {device}: {parts} = {total:g} of its memory, more than all of it.",
-            labels=tuple(
-                Label(place, f"{other.unit.name}: {each.value:g}")
-                for other, each in sharing[:-1]
-                if (place := each.place or other.unit.place) is not None
-            ),
+            labels=tuple(Label(place, f"{other.unit.name}: {each.value:g}") for other, each, place in others),
             identity=("shared", device),
         )  # fmt: skip
+
+
+def _devices(planned: Planned) -> set[str]:
+    """Return the numbers of the GPUs that a unit is shown: by variables, `--gpus device=0`, or a list of device ids."""
+    launch = planned.unit.launch
+    if launch is None:
+        return set()
+    visible = next((launch.environment[name] for name in _VISIBLE if name in launch.environment), None)
+    text = str(visible.value) if visible is not None else ""
+    if not text and launch.gpus is not None:
+        written = " ".join(word.text for word in launch.gpus.words)
+        named = re.search(r"device=([\d,]+)", written)
+        text = named[1] if named else written.strip("[] ") if written.lstrip().startswith("[") else ""
+    return {part.strip("\"' ") for part in text.split(",") if part.strip("\"' ").isdecimal()}
 
 
 def _machine(name: str, format_: str) -> str:

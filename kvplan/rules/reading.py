@@ -7,23 +7,30 @@ from kvplan.deploy.plans import Planned
 from kvplan.deploy.unit import Open, place_of
 from kvplan.engines import built
 from kvplan.launch.stated import Problem
-from kvplan.launch.text import MASK, Place
+from kvplan.launch.text import Place
 from kvplan.rules.finding import Edit, Finding, Fix, Label
 from kvplan.rules.make import finding
 
 _CODES = {"unknown": "KVP004", "removed": "KVP005", "ambiguous": "KVP006", "value": "KVP007", "ignored": "KVP009"}
 
+# A command line with more than so many flags that the engine does not have is none of its; the rest is counted, not listed.
+_MOST = 50
+
 
 def check(planned: Planned) -> Iterator[Finding]:
     """Yield what of a unit cannot be read, and what its file leaves open."""
-    for problem in planned.read.stated.problems:
-        if not _belongs_to_another_release(planned, problem) and not _is_a_key(planned, problem):
-            yield _flag(planned, problem)
+    problems = [
+        problem
+        for problem in planned.read.stated.problems
+        if not _belongs_to_another_release(planned, problem) and not _is_a_key(planned, problem)
+    ]
+    for number, problem in enumerate(problems[:_MOST], 1):
+        yield _flag(planned, problem, more=len(problems) - _MOST if number == _MOST else 0)
     yield from _open(planned)
     yield from _version(planned)
 
 
-def _flag(planned: Planned, problem: Problem) -> Finding:
+def _flag(planned: Planned, problem: Problem, *, more: int) -> Finding:
     unit = planned.unit
     place = place_of(problem.words[0]) if problem.words else None
     severity = None
@@ -31,6 +38,7 @@ def _flag(planned: Planned, problem: Problem) -> Finding:
         # Another release than the one assumed may take it; tables of engines that are not planned are of one release.
         severity = "warning"
     message = problem.message + (f" {problem.hint}" if problem.hint else "")
+    message += f" {more:,} more of its words cannot be read." if more > 0 else ""
     fixes: tuple[Fix, ...] = ()
     near = problem.hint.removeprefix("Did you mean ").rstrip("?") if problem.hint.startswith("Did you mean -") else ""
     if near and " " not in near and place is not None and problem.words:
@@ -69,17 +77,19 @@ def _is_a_key(planned: Planned, problem: Problem) -> bool:
 def _open(planned: Planned) -> Iterator[Finding]:
     """Name what makes a verdict unknown, each with the option that settles it."""
     unit = planned.unit
-    refused = {planned.error.message.rstrip(".")} if planned.error is not None else set()
     by_code: dict[str, list[Open]] = {}
     for each in unit.open:
-        if each.what not in refused:
-            by_code.setdefault(_code_of(each), []).append(each)
-    if "KVP404" in by_code:
-        # Nothing that is settled gives this engine a plan.
-        by_code = {code: found for code, found in by_code.items() if code in ("KVP404", "KVP008")}
+        if each.code:
+            by_code.setdefault(each.code, []).append(each)
+    for alone in ("KVP404", "KVP008"):
+        if alone in by_code:
+            # Nothing else that is settled gives it a plan: the engine is not modelled, the rest of it is elsewhere.
+            by_code = {alone: by_code[alone]}
     for code, found in by_code.items():
+        more = f"; {len(found) - _MOST:,} more" if len(found) > _MOST else ""
+        found = found[:_MOST]  # noqa: PLW2901  the same, shortened
         settle = "; ".join(dict.fromkeys(each.settle for each in found if each.settle))
-        message = "; ".join(each.what for each in found) + "." + (f" Settle it: {settle}" if settle else "")
+        message = "; ".join(each.what for each in found) + f"{more}." + (f" Settle it: {settle}" if settle else "")
         places = [each.place for each in found if each.place is not None]
         at = places[0] if places else unit.place
         yield finding(
@@ -87,22 +97,6 @@ def _open(planned: Planned) -> Iterator[Finding]:
             labels=tuple(Label(each.place, each.what) for each in found[1:] if each.place is not None and each.place != at),
             identity=tuple(each.what[:200] for each in found),
         )  # fmt: skip
-
-
-def _code_of(each: Open) -> str:
-    if "memory model" in each.what or "memory follows other rules" in each.what:
-        return "KVP404"
-    if each.what.startswith("this is a part"):
-        return "KVP008"
-    if MASK in each.what or "{{" in each.what:
-        return "KVP002"
-    if "GPU" in each.what and "$" not in each.what:
-        return "KVP402"
-    if "$" in each.what or "may hold more flags" in each.what:
-        return "KVP003"
-    if "model" in each.what or "what lies at" in each.what:
-        return "KVP401"
-    return "KVP003"
 
 
 def _version(planned: Planned) -> Iterator[Finding]:

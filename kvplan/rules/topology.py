@@ -7,7 +7,8 @@ from kvplan.deploy.unit import Input
 from kvplan.errors import SettingError
 from kvplan.launch.text import Place
 from kvplan.rules.explain import gpus_needed
-from kvplan.rules.finding import Edit, Finding, Fix, Label
+from kvplan.rules.finding import Finding, Fix, Label
+from kvplan.rules.fixes import count_edits
 from kvplan.rules.make import finding
 
 _WORDS = {"tensor_parallel": "tensor", "pipeline_parallel": "pipeline", "data_parallel": "data"}
@@ -81,17 +82,9 @@ def _labels(planned: Planned, count: Input) -> tuple[Label, ...]:
 
 
 def _fixes(planned: Planned, needed: int, nodes: int) -> tuple[Fix, ...]:
-    count = planned.unit.inputs["gpu_count_requested"]
-    if nodes > 1 or count.place is None or count.place.text.strip("\"'") != str(count.value):
-        return ()
-    text = count.place.text.replace(str(count.value), str(needed))
-    return (
-        Fix(
-            change=f"ask for {needed} GPU{'s' if needed != 1 else ''}",
-            effect="as many as the parallel sizes need",
-            edits=(Edit(count.place, text),),
-        ),
-    )
+    edits = count_edits(planned.unit.inputs["gpu_count_requested"], needed) if nodes == 1 else []
+    change = f"ask for {needed} GPU{'s' if needed != 1 else ''}"
+    return (Fix(change=change, effect="as many as the parallel sizes need", edits=tuple(edits)),) if edits else ()
 
 
 def _heads(planned: Planned) -> Iterator[Finding]:

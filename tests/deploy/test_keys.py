@@ -63,11 +63,11 @@ def test_words_stand_at_their_key_and_at_their_value():
 def test_mappings_without_end_are_no_flag():
     """Aliases that hold each other many times over make no value."""
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 4)
     )
 
     assert json_text(_tree(bomb)) is None
-    assert "--z" not in [flag[0] for flag in _flags(f"{bomb}z: {{y: *a8}}\n")]
+    assert "--z" not in [flag[0] for flag in _flags(f"{bomb}z: {{y: *a3}}\n")]
 
 
 def test_words_of_a_text_stand_without_their_quotes():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvplan.errors import SettingError
-from kvplan.launch.script import commands
+from kvplan.launch.simple import commands
 from kvplan.launch.words import joined, quote, split
 
 

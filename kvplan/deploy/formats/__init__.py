@@ -10,6 +10,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from functools import cache
 
+from kvplan.deploy import fallback
 from kvplan.deploy.file import File
 from kvplan.deploy.workload import Workload
 
@@ -26,4 +27,5 @@ def readers() -> tuple[tuple[str, Reader], ...]:
 def workloads(file: File) -> list[Workload]:
     """Return what a file starts, in the order it stands there."""
     found = [workload for _, read in readers() for workload in read(file)]
+    found += fallback.read(file, found)
     return sorted(found, key=lambda workload: workload.place.start)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from kvplan.deploy.accelerators import named
 from kvplan.deploy.file import File
 from kvplan.deploy.keys import flag_for
+from kvplan.deploy.placeholders import filled
 from kvplan.deploy.splitting import split_text
 from kvplan.deploy.tree import Document, Node
 from kvplan.deploy.variables import listed
@@ -54,7 +55,7 @@ def _server(document: Document, server: Node) -> Workload:
         name=_name(root),
         place=start.place,
         image=word(root.get("base_image", "image")),
-        command=split_text(start.text),
+        command=split_text(filled(start.text)),
         environment=listed(root.get("environment_variables")),
         gpus=_gpus(root),
         templated=document.templated,

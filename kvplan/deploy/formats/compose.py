@@ -140,7 +140,7 @@ class _Project:
     def shared_memory(self, layers: tuple[Node, ...]) -> Given | None:
         """Return the bytes of /dev/shm; the host's own has no bound that the file says."""
         ipc = self.text(_get(layers, "ipc"))
-        if ipc.value in ("host", "shareable") or ipc.value.startswith(("service:", "container:")):
+        if ipc.value == "host" or ipc.value.startswith(("service:", "container:")):
             return Given(None, (Word(ipc.value, place=ipc),))
         return self.size(layers, ("shm_size",))
 

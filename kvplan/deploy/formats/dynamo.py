@@ -9,6 +9,7 @@ from kvplan.deploy.tree import Document, Node
 from kvplan.deploy.workload import Workload, given
 from kvplan.launch.words import Given
 
+_FRAMEWORKS = {"vllm": "vllm", "sglang": "sglang", "trtllm": "tensorrt-llm"}
 _NO_ENGINES = frozenset({"frontend", "planner", "router", "epp", "processor", "profiler"})
 
 
@@ -45,6 +46,7 @@ def _service(
         )
         workload.place = label.place if label else service.place
         workload.replicas = given(service.get("replicas"))
+        workload.engine = _FRAMEWORKS.get(graph.get("backendFramework").string.lower())
         workload.gpus.nodes = count_of(service.get("multinode", "nodeCount"))
         size = given(service.get("sharedMemorySize") or service.get("sharedMemory", "size"))
         if size is not None and (bytes_ := quantity(str(size.value))) is not None:

@@ -66,7 +66,8 @@ def _steps(
     image = settled(node.text, known) if node.kind == "scalar" and not node.is_null else None
     options = _options(container, known)
     for index, step in enumerate(holder.get("steps").each()):
-        run = step.get("run")
+        # Actions that run a command for a step take it as one of these (nick-fields/retry, appleboy/ssh-action).
+        run = step.get("run") or step.get("with").first("command", "run", "script")
         if run.kind != "scalar" or run.is_null or step.get("shell").string.partition(" ")[0] not in _SHELLS:
             continue
         own = dict(environment) | _environment(step.get("env"), dict(known) | _named(environment))

@@ -4,14 +4,16 @@ import re
 from collections.abc import Iterator
 
 from kvplan.deploy import chart
+from kvplan.deploy.engine_settings import recognised, words_of
 from kvplan.deploy.file import File
-from kvplan.deploy.formats.engine_yaml import recognised, words_of
-from kvplan.deploy.helm import OTHER, SEVERAL, Block, blocks, image_of, is_off
-from kvplan.deploy.keys import words_in
-from kvplan.deploy.pods import Stream, container_workload, count_of, quantity
+from kvplan.deploy.helm import ENGINES, OTHER, SEVERAL, Block, blocks, image_of, is_off
+from kvplan.deploy.keys import json_text, words_in
+from kvplan.deploy.overlay import mapping, mapping_of
+from kvplan.deploy.pods import Stream, container_workload, count_of, quantity, value_text
 from kvplan.deploy.settings import settings_in
 from kvplan.deploy.tree import NOTHING, Node
 from kvplan.deploy.workload import Workload, given, word, words
+from kvplan.launch.images import read_image
 from kvplan.launch.words import Given, Word
 
 _ARGS = (
@@ -19,6 +21,9 @@ _ARGS = (
     "engine_args", "engineExtraArgs", "serverArgs", "serverExtraArgs", "extraCmdArgs", "runtimeArgs", "modelArgs",
     "extraEngineArgs",
 )  # fmt: skip
+_CONFIGURATION = re.compile(r"--config[= ](/[\w./-]+)", re.ASCII)
+# Variables that start scripts of images put behind the command.
+_VARIABLES = ("EXTRA_ARGS", "VLLM_ARGS", "ENGINE_ARGS", "SERVER_ARGS")
 _SEVERAL_WORDS = re.compile(r"-{1,2}[A-Za-z][\w.-]*\s+\S")
 
 
@@ -27,15 +32,22 @@ def read(file: File) -> Iterator[Workload]:
     found = blocks(file, OTHER)
     for block in found:
         # What stands at the top of the file is meant for the one engine in it.
-        top = (block.root,) if len(found) == 1 and block.node is not block.root else ()
+        top = (_top(block),) if len(found) == 1 and block.node is not block.root else ()
         parts = [(name, part) for key in SEVERAL for name, part in _parts(block.node.get(key))]
         for name, part in parts or [("", NOTHING)]:
             if not is_off(part):
-                scopes = tuple(each for each in (part, block.node, *top) if each)
+                scopes = tuple(each for each in (part, block.node, *block.parts, *top) if each)
                 workload = _workload(block, name, scopes)
                 _put_configuration(workload, block, scopes, file)
+                _put_values_as_file(workload, block)
                 if _starts_something(workload):
                     yield workload
+
+
+def _top(block: Block) -> Node:
+    """Return what stands at the top of the file, without what is kept there for other engines."""
+    own = [pair for pair in block.root.entries() if ENGINES.get(pair[0].value.lower(), block.engine) == block.engine]
+    return mapping(block.root, own)
 
 
 def _parts(several: Node) -> Iterator[tuple[str, Node]]:
@@ -62,13 +74,14 @@ def _workload(block: Block, part: str, scopes: tuple[Node, ...]) -> Workload:
     )
     workload.name = f"values {name}" if name else "values"
     workload.place = own.place
-    workload.image = next((image for scope in chart.below(scopes) if (image := image_of(scope)) is not None), None)
+    workload.image = _image(block, scopes)
     workload.model = chart.model_of(scopes)
     workload.gpus.count = workload.gpus.count or chart.count_in(scopes)
     workload.gpus.nodes = count_of(chart.value_in(scopes, ("nnodes", "numNodes", "nodes", "nodeCount")))
     workload.replicas = given(chart.value_in(scopes, ("replicaCount", "replicas", "minReplicas")))
     workload.shared_memory = workload.shared_memory or _shared_memory(scopes)
     command, arguments = _command(scopes), _arguments(scopes, block.engine)
+    arguments += _of_variables(workload)
     _say_what_runs(workload, block.engine, command, arguments)
     workload.adds = tuple(_settings(block.engine, scopes))
     if not _names_model(workload) and block.engine != "ollama":
@@ -77,6 +90,19 @@ def _workload(block: Block, part: str, scopes: tuple[Node, ...]) -> Workload:
         "read as values of a chart that kvplan does not know: keys called as the engine's flags are taken for these",
     )
     return workload
+
+
+def _image(block: Block, scopes: tuple[Node, ...]) -> Word | None:
+    """Return the image: of the values, else the one that all values keep for it (`images.vllm`, `image.llamaCpp`)."""
+    own = next((image for scope in chart.below(scopes) if (image := image_of(scope)) is not None), None)
+    if own is not None and read_image(own.text).engine:
+        return own
+    for images in (scope.first("images", "image") for scope in (*scopes, block.root)):
+        for key, value in images.entries():
+            holder = mapping_of(value, image=value)
+            if ENGINES.get(key.value.lower(), key.value) in (block.engine, block.name) and image_of(holder) is not None:
+                return image_of(holder)
+    return own
 
 
 def _names_model(workload: Workload) -> bool:
@@ -106,6 +132,26 @@ def _put_configuration(workload: Workload, block: Block, scopes: tuple[Node, ...
         workload.words = (*words_of(root, found.engine), *workload.words)
 
 
+def _put_values_as_file(workload: Workload, block: Block) -> None:
+    """Put in the settings among the values that charts make the file of, which the command names."""
+    texts = [each.text for each in (*(workload.command or ()), *workload.args, *(workload.words or ()))]
+    match = _CONFIGURATION.search(" ".join(texts))
+    if match is None:
+        return
+    for node in block.root.walk():
+        settings = _listed(node)
+        found = recognised(settings)
+        if found is not None and found.engine == block.engine and (text := json_text(settings)) is not None:
+            workload.files[match[1]] = text
+            return
+
+
+def _listed(node: Node) -> Node:
+    """Return a list of keys and values (`- {key: max-model-len, value: 4096}`) as the mapping that it means."""
+    pairs = [(each.first("key", "name"), each.get("value")) for each in node.items]
+    return mapping(node, pairs) if pairs and all(key.string and value for key, value in pairs) else node
+
+
 def _say_what_runs(workload: Workload, engine: str, command: tuple[Word, ...], arguments: tuple[Word, ...]) -> None:
     """Put in the command as a container's, or as the engine's own words where there are only flags."""
     if command or (arguments and not arguments[0].text.startswith("-") and workload.image is not None):
@@ -130,12 +176,13 @@ def _arguments(scopes: tuple[Node, ...], engine: str) -> tuple[Word, ...]:
     found: list[Word] = []
     seen: set[int] = set()
     for scope in chart.below(scopes):
-        for key in _ARGS:
-            node = scope.get(key)
+        for node in (scope.get("image", "args"), *(scope.get(key) for key in _ARGS)):
             if id(node) in seen:
                 continue
             seen.add(id(node))
-            if node.kind == "list":
+            if node.kind == "list" and (named := _listed(node)) is not node:
+                found += words_of(named, engine)
+            elif node.kind == "list":
                 for item in node.items:
                     only = word(item)
                     if only is not None:
@@ -143,9 +190,16 @@ def _arguments(scopes: tuple[Node, ...], engine: str) -> tuple[Word, ...]:
                         found += words_in(item.text) if _SEVERAL_WORDS.match(only.text) else [only]
             elif node.string:
                 found += words_in(node.text)
+            elif node.kind == "map" and any(re.search("[a-z][A-Z]", name.value) for name, _ in node.entries()):
+                found += [each for _, one in settings_in(node, engine) for each in one]
             elif node.kind == "map":
                 found += words_of(node, engine)
     return tuple(found)
+
+
+def _of_variables(workload: Workload) -> tuple[Word, ...]:
+    texts = [value_text(workload.environment[name]) for name in _VARIABLES if name in workload.environment]
+    return tuple(each for text in texts if text.value.startswith("-") for each in words_in(text))
 
 
 def _settings(engine: str, scopes: tuple[Node, ...]) -> Iterator[tuple[Word, ...]]:

@@ -6,6 +6,7 @@ from kvplan.deploy.file import File
 from kvplan.deploy.pods import pod_workloads, resources, stream_of, title
 from kvplan.deploy.tree import Node
 from kvplan.deploy.workload import Workload, given
+from kvplan.launch.text import MASK
 
 _PODS = {
     "Deployment": ("spec", "template"),
@@ -25,7 +26,8 @@ def read(file: File) -> Iterator[Workload]:
     stream = stream_of(file.documents)
     for document in file.documents:
         for resource in resources(document.root):
-            path = _PODS.get(resource.get("kind").string)
+            kind = resource.get("kind").string
+            path = ("spec", "template") if MASK in kind else _PODS.get(kind)
             if path is None:
                 continue
             pod = resource.get(*path) if path else resource

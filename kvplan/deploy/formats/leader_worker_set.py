@@ -36,7 +36,8 @@ def _group(spec: Node, name: str, stream: Stream, *, templated: bool) -> Iterato
     leader, worker = template.get("leaderTemplate"), template.get("workerTemplate")
     size = count_of(template.get("size"))
     written = given(template.get("size"))
-    variables = {"LWS_GROUP_SIZE": written or Given("1")}
+    # A patch states no size: what it is then is the patched set's.
+    variables = {} if written is None else {"LWS_GROUP_SIZE": written}
     parts = [(leader, "leader"), (worker, "worker")] if leader else [(worker, "leader")]
     for pod, part in parts:
         if part == "worker" and is_one(size):

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from kvplan.deploy.accelerators import common, named, whole
+from kvplan.deploy.accelerators import common, named, smallest, whole
 from kvplan.deploy.engine_variables import engine_of
 from kvplan.deploy.file import File
 from kvplan.deploy.installs import pinned
@@ -43,7 +43,8 @@ def read(file: File) -> Iterator[Workload]:
     text = file.source.text
     if not file.name.endswith(".py") or _TESTS.fullmatch(file.name) or len(text) > _LARGEST:
         return
-    if not (_CALLS.search(text) and _WORTH.search(text)) and not _VARIABLES.search(text):
+    of_ray = "LLMConfig(" in text and "ray.serve" in text
+    if not (_CALLS.search(text) and _WORTH.search(text)) and not _VARIABLES.search(text) and not of_ray:
         return
     tree = parsed(text)
     if tree is None:
@@ -54,6 +55,8 @@ def read(file: File) -> Iterator[Workload]:
     for each in walk.started:
         if (workload := _started(file, each, walk, scope)) is not None:
             yield workload
+    for call, own in walk.configs if of_ray else ():
+        yield from _ray(file, call, own)
     yield from _sagemaker(file, tree, walk)
 
 
@@ -100,6 +103,39 @@ def _word(value: Value) -> Word:
     return Word(value.value, place=value) if isinstance(value, Text) else Word(MASK)
 
 
+# -- Ray Serve LLM ---------------------------------------------------------------------------------------------------
+
+
+def _ray(file: File, call: ast.Call, scope: Scope) -> Iterator[Workload]:
+    """Yield the engine of a `ray.serve.llm.LLMConfig(...)`."""
+    values = {each.arg: scope.value(each.value) for each in call.keywords if each.arg}
+    loading, arguments = values.get("model_loading_config"), values.get("engine_kwargs")
+    names = loading if isinstance(loading, dict) else {}
+    model = next((names[key][1] for key in ("model_source", "model_id") if key in names), None)
+    if not isinstance(model, Text):
+        return
+    words: list[Word] = []
+    for name, (key, value) in (arguments if isinstance(arguments, dict) else {}).items():
+        flag = Word(f"--{name.replace('_', '-')}", place=key)
+        if isinstance(value, Text) and value.value in ("True", "False"):
+            words += [flag] if value.value == "True" else [Word(f"--no-{name.replace('_', '-')}", place=key)]
+        elif isinstance(value, Text) and value.value != "None":
+            words += [flag, _word(value)]
+    kind = values.get("accelerator_type")
+    start, end = scope.span(call)
+    yield Workload(
+        format="python",
+        name=f"LLMConfig {model.written()}",
+        place=Place(file.source, start, end),
+        words=tuple(words),
+        engine="vllm",
+        model=Given(model.value, (_word(model),)),
+        gpus=Gpus(
+            types=(Given(kind.value, (_word(kind),)),) if isinstance(kind, Text) and kind.value != "None" else ()
+        ),
+    )
+
+
 # -- Modal -----------------------------------------------------------------------------------------------------------
 
 
@@ -130,7 +166,7 @@ def _gpus(node: ast.expr | None, scope: Scope) -> tuple[Gpus, str]:
         return Gpus(count=Given(1, (_word(value),))), ""
     found = [named(each) for each in (value if isinstance(value, list) else [value]) if isinstance(each, Text)]
     # `H100!` is that GPU and no better one.
-    kinds = [Given(str(kind.value).rstrip("!"), kind.words) for kind, _ in found if kind is not None]
+    kinds = [smallest(Given(str(kind.value).rstrip("!"), kind.words)) for kind, _ in found if kind is not None]
     count, note = common([count for _, count in found])
     return Gpus(count=count, types=tuple(kinds)), note
 

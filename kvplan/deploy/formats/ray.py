@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from kvplan.deploy.file import File
-from kvplan.deploy.keys import flag_for, flags_of, flat
+from kvplan.deploy.keys import flags_of, flat
 from kvplan.deploy.overlay import mapping_of
 from kvplan.deploy.pods import (
     Stream,
+    count_of,
     inner_documents,
     pod_workloads,
     read_environment,
@@ -18,11 +19,10 @@ from kvplan.deploy.pods import (
 from kvplan.deploy.ray_cluster import cluster_gpus
 from kvplan.deploy.tree import NOTHING, Node
 from kvplan.deploy.uris import model_at
+from kvplan.deploy.variables import listed
 from kvplan.deploy.workload import Gpus, Workload, given, word
 
-_ENGINES = {"": "vllm", "vllm": "vllm", "sglang": "sglang"}
-# Variables that KubeRay's own vLLM application reads (ray-operator/config/samples/vllm/serve.py).
-_PARALLEL = {"TENSOR_PARALLELISM": "--tensor-parallel-size", "PIPELINE_PARALLELISM": "--pipeline-parallel-size"}
+_ENGINES = {"": "vllm", "vllm": "vllm", "vllmengine": "vllm", "sglang": "sglang"}
 
 
 def read(file: File) -> Iterator[Workload]:
@@ -93,21 +93,39 @@ def _own_code(application: Node, format_: str, name: str, gpus: Gpus) -> Iterato
     environment = application.get("runtime_env")
     texts = [application.get("import_path"), *environment.get("pip").each(), environment.get("working_dir")]
     texts += [each.get("name") for each in application.get("deployments").each()]
-    variables = environment.get("env_vars")
+    for each in application.get("deployments").each():
+        arguments = each.get("user_config").first("engine_args", "engine_kwargs", "engine_config")
+        if arguments.get("model") and arguments.kind == "map":
+            yield Workload(
+                format=format_,
+                name=name,
+                place=application.place,
+                words=flat(flags_of(arguments)),
+                engine="vllm",
+                gpus=gpus if gpus.count is not None else _of_actor(each),
+            )
+            return
+    own = next((each.get("runtime_env", "env_vars") for each in application.get("deployments").each()), NOTHING)
+    variables = environment.get("env_vars") or own
     model = given(variables.first("MODEL_ID", "MODEL_NAME"))
-    if model is None or not any("vllm" in each.string.lower() for each in texts):
+    if not any("vllm" in each.string.lower() for each in texts):
         return
-    flags = [flag_for(flag, variables, name) for name, flag in _PARALLEL.items()]
     yield Workload(
         format=format_,
         name=name,
         place=application.place,
-        words=flat(flags),
+        words=(),
         engine="vllm",
         model=model,
-        gpus=gpus,
+        environment=listed(variables),
+        gpus=gpus if gpus.count is not None else next(map(_of_actor, application.get("deployments").each()), gpus),
         half="the application's own code decides what of its variables reaches vLLM",
     )
+
+
+def _of_actor(deployment: Node) -> Gpus:
+    """Return the GPUs that an actor takes, where they are whole ones."""
+    return Gpus(count=count_of(deployment.get("ray_actor_options", "num_gpus")))
 
 
 def _service(resource: Node, stream: Stream) -> Iterator[Workload]:

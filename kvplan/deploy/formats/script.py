@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from kvplan.deploy.file import File
 from kvplan.deploy.workload import Gpus, Workload
 from kvplan.errors import SettingError
-from kvplan.launch.script import Script
+from kvplan.launch.script import Script, Step
 from kvplan.launch.text import Place, Text, join
 from kvplan.launch.variables import Variables
 from kvplan.launch.words import Given, Word, split
@@ -99,6 +99,15 @@ def _number(text: Text, match: re.Match[str], group: str) -> Given:
     return Given(int(match[group][:9]), (Word(match[group], place=place),))
 
 
+def _is_run(step: Step) -> bool:
+    """Whether a here-document is a shell's text: what a shell reads, or what is written into a script; else it is printed."""
+    program = step.words[0].text.rpartition("/")[2] if step.words else ""
+    if program in ("cat", "tee", "echo"):
+        target = step.output or next((word.text for word in step.words[1:] if not word.text.startswith("-")), "")
+        return target.endswith(_SUFFIXES) or (bool(target) and "." not in target.rpartition("/")[2])
+    return program in ("bash", "sh", "zsh", "ssh", "sbatch", "srun", "sudo", "su", "docker", "kubectl")
+
+
 def _here_documents(file: File, text: Text) -> Iterator[Workload]:
     """Yield what here-documents start: a shell's text, or manifests."""
     from kvplan.deploy.formats import workloads  # noqa: PLC0415  the folder of this very file
@@ -117,7 +126,5 @@ def _here_documents(file: File, text: Text) -> Iterator[Workload]:
         if _YAML.search(body.value):
             inner = File.of(body, step.output or "here-document.yaml")
             yield from workloads(inner)
-        elif place is not None and not step.output.endswith(
-            (".py", ".json", ".md", ".txt", ".yaml", ".yml", ".conf", ".toml")
-        ):
+        elif place is not None and _is_run(step):
             yield Workload(format="shell", name=f"{file.path.name}, here-document", place=place, script=body)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from math import ceil
 
-from kvplan.deploy.accelerators import common, named
+from kvplan.deploy.accelerators import common, named, smallest
 from kvplan.deploy.file import File
 from kvplan.deploy.installs import pinned
 from kvplan.deploy.tree import Document, Node
@@ -88,7 +88,7 @@ def _accelerators(resources: Node) -> tuple[tuple[Given, ...], list[Given | None
             found = [(machine, None)]
         for kind, count in found:
             if kind is not None:
-                types.setdefault(str(kind.value), kind)
+                types.setdefault(str(kind.value), smallest(kind))
             counts.append(count)
     return tuple(types.values()), counts
 

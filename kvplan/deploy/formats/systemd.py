@@ -26,7 +26,7 @@ def read(file: File) -> Iterator[Workload]:
     """Yield the service of a unit, or the container of a quadlet."""
     if not _NAME.fullmatch(file.name) or "[" not in file.source.text:
         return
-    found = list(settings(file.source))
+    found = list(settings(file.text))
     if any(each.section == "Container" and each.name == "Image" for each in found):
         yield _container(file, found)
     elif any(each.section == "Service" for each in found):

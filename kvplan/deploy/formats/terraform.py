@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kvplan.deploy import formats
+from kvplan.deploy.engine_variables import engine_of
 from kvplan.deploy.file import File
 from kvplan.deploy.hcl import blocks, read_hcl
 from kvplan.deploy.hcl_values import Values
+from kvplan.deploy.pods import TYPE_LABELS
 from kvplan.deploy.tree import NOTHING, Document, Node
 from kvplan.deploy.workload import Gpus, Workload
 from kvplan.launch.text import MASK, Source
@@ -35,6 +37,8 @@ def read(file: File) -> Iterator[Workload]:
                     yield _model(name, container, variants, values)
         elif kind.value == "helm_release":
             yield from _inner(f"helm_release {name.value}", "values.yaml", body.get("values").each(), values)
+        elif kind.value.startswith("kubernetes_"):
+            yield from _pod(f"{kind.value} {name.value}", body, values)
         for manifest, key in _MANIFESTS:
             if kind.value == manifest and body.get(key):
                 yield from _inner(f"{manifest} {name.value}", "manifest.yaml", [body.get(key)], values)
@@ -50,15 +54,56 @@ def _model(name: Node, container: Node, variants: list[Node], values: Values) ->
         word = values.word(each.get("instance_type"))
         if word is not None and MASK not in word.text:
             types.append(Given(word.text, (word,)))
+    environment = values.mapping(container.get("environment"))
     return Workload(
         format="terraform",
         name=f"aws_sagemaker_model {name.value}",
         place=name.place,
         image=values.word(container.get("image")),
-        environment=values.mapping(container.get("environment")),
+        environment=environment,
+        engine=engine_of(environment) or None,
         gpus=Gpus(types=tuple(types)),
         replicas=values.number(own[0].get("initial_instance_count")) if own else None,
     )
+
+
+def _pod(name: str, body: Node, values: Values) -> Iterator[Workload]:
+    """Yield the containers of a workload that Terraform's own blocks describe."""
+    for node in body.walk():
+        for _, container in blocks(node, "container"):
+            if not container.get("image"):
+                continue
+            limits = container.get("resources", "limits")
+            count = next(
+                (limits.get(key) for key in ('"nvidia.com/gpu"', "nvidia.com/gpu", "amd.com/gpu") if limits.get(key)),
+                NOTHING,
+            )
+            command = values.words(container.get("command")) if container.get("command") else None
+            own = values.word(container.get("name"))
+            yield Workload(
+                format="terraform",
+                name=f"{name}, container {own.text}" if own is not None else name,
+                place=container.place,
+                image=values.word(container.get("image")),
+                command=command,
+                args=values.words(container.get("args")) if container.get("args") else (),
+                environment={
+                    value.text: Given(text.text, (value, text))
+                    for _, entry in blocks(container, "env")
+                    if (value := values.word(entry.get("name"))) is not None
+                    and (text := values.word(entry.get("value"))) is not None
+                },
+                gpus=Gpus(count=values.number(count), types=_selected(body, values)),
+            )
+
+
+def _selected(body: Node, values: Values) -> tuple[Given, ...]:
+    """Return the GPU that a node selector names."""
+    for node in body.walk():
+        for key, value in node.get("node_selector").entries():
+            if key.value.strip('"') in TYPE_LABELS and (word := values.word(value)) is not None:
+                return (Given(word.text, (word,)),)
+    return ()
 
 
 def _inner(name: str, path: str, nodes: list[Node], values: Values) -> Iterator[Workload]:

@@ -63,7 +63,9 @@ def check(args: Mapping[str, Setting], *, given: Mapping[str, Any], model: Model
     for name in _COUNTS:
         value = args[name].value
         if value is not None and not 1 <= value <= 10**9:
-            raise SettingError(f"{name} is {show(value)}; a whole number from 1 to 1,000,000,000 was expected.", about=name)
+            raise SettingError(
+                f"{name} is {show(value)}; a whole number from 1 to 1,000,000,000 was expected.", about=name
+            )
     for name in _AT_LEAST_ZERO:
         value = args[name].value
         if value is not None and not 0 <= value <= 10**9:
@@ -138,7 +140,10 @@ def known_kv_dtype(name: str) -> Dtype:
             hint=f"Modelled: auto, {', '.join(_KV_DTYPES)}.",
             about="kv_cache_dtype",
         )
-    return find_dtype(name)
+    try:
+        return find_dtype(name)
+    except SettingError as error:
+        raise SettingError(error.message, hint=error.hint, about="kv_cache_dtype") from error
 
 
 def check_kv_dtype(dtype: Dtype, version: Version) -> None:

@@ -1,7 +1,9 @@
 """The lines of a file that decided a finding, with what decided it underlined."""
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from kvplan.launch.text import Place, Source
 from kvplan.report.check.columns import width_of
@@ -76,10 +78,7 @@ def _marks(place: Place, sign: str, text: str) -> Iterator[tuple[int, Mark]]:
 
 def _line(source: Source, number: int, marks: list[Mark], width: int) -> Iterator[tuple[str, str]]:
     """Yield the line and under it a row for each mark; once more for marks too far away to be seen beside the first."""
-    cells = _cells(source, number)
-    columns = [0]
-    for cell in cells:
-        columns.append(columns[-1] + width_of(cell))
+    cells, columns = _cells(source, number)
     while marks:
         low, high = _window(columns, marks[0], width)
         seen = [
@@ -88,8 +87,7 @@ def _line(source: Source, number: int, marks: list[Mark], width: int) -> Iterato
             if mark is marks[0] or (_at(columns, mark.start) >= low and _at(columns, mark.end) <= high)
         ]
         marks = [mark for mark in marks if mark not in seen]
-        first = next(at for at, column in enumerate(columns) if column >= low)
-        after = max(at for at, column in enumerate(columns) if column <= high)
+        first, after = bisect_left(columns, low), bisect_right(columns, high) - 1
         left, right = "…" if first else "", "…" if after < len(cells) else ""
         yield "", f"{left}{''.join(cells[first:after])}{right}".rstrip()
         shift = columns[first] - len(left)
@@ -99,11 +97,11 @@ def _line(source: Source, number: int, marks: list[Mark], width: int) -> Iterato
             yield mark.sign, f"{' ' * begin}{mark.sign * size} {mark.text}".rstrip()
 
 
-def _at(columns: list[int], offset: int) -> int:
+def _at(columns: Sequence[int], offset: int) -> int:
     return columns[min(offset, len(columns) - 1)]
 
 
-def _window(columns: list[int], mark: Mark, width: int) -> tuple[int, int]:
+def _window(columns: Sequence[int], mark: Mark, width: int) -> tuple[int, int]:
     """Return the columns that are shown: all where they fit, else those around a mark, with room for `…` at both ends."""
     if columns[-1] <= width:
         return 0, columns[-1]
@@ -113,8 +111,9 @@ def _window(columns: list[int], mark: Mark, width: int) -> tuple[int, int]:
     return low, low + room
 
 
-def _cells(source: Source, number: int) -> list[str]:
-    """Return what is shown for each character of a line: tabs as blanks, a secret as one mask."""
+@lru_cache(maxsize=64)
+def _cells(source: Source, number: int) -> tuple[Sequence[str], Sequence[int]]:
+    """Return what is shown for each character of a line, and in which column each starts: tabs as blanks, a secret as one mask."""
     text, start = source.line(number), source.start_of(number) if number <= source.lines else 0
     cells = []
     column = 0
@@ -126,4 +125,7 @@ def _cells(source: Source, number: int) -> list[str]:
         if low < start + len(text) and high > start:
             begin, end = max(low - start, 0), min(high - start, len(text))
             cells[begin:end] = [MASKED, *[""] * (end - begin - 1)]
-    return cells
+    columns = [0]
+    for cell in cells:
+        columns.append(columns[-1] + width_of(cell))
+    return cells, columns

@@ -48,7 +48,8 @@ def _finding(finding: Finding, width: int, paint: Paint, diffs: set[str] | None)
     yield from excerpt(finding, width, paint)
     if finding.subject:
         yield f"   = unit: {line(finding.subject)}"
-    yield from (f"   = note: {line(note)}" for note in finding.notes)
+    for note in finding.notes:
+        yield from _folded("   = note: ", line(note), width)
     shown = words.edited(finding) if diffs is not None else None
     for fix in finding.fixes:
         change = patch(fix) if fix is shown else ""
@@ -56,11 +57,18 @@ def _finding(finding: Finding, width: int, paint: Paint, diffs: set[str] | None)
         kept = (
             " (no diff: it would print what is kept from logs; --fix writes it)" if fix is shown and not change else ""
         )
-        yield f"   = fix: {words.fix_line(fix)}{again}{kept}"
+        yield from _folded("   = fix: ", f"{words.fix_line(fix)}{again}{kept}", width)
         if change and not again and diffs is not None:
             diffs.add(change)
             yield from (_diff_line(each, paint) for each in change.removesuffix("\n").split("\n"))
     yield f"   = help: kvplan rule {code}"
+
+
+def _folded(head: str, said: str, width: int) -> Iterator[str]:
+    """Yield a text behind a heading, further lines under it."""
+    first, *more = fold(said, max(width - len(head), 40))
+    yield head + first
+    yield from (" " * len(head) + each for each in more)
 
 
 def _diff_line(each: str, paint: Paint) -> str:

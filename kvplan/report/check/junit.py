@@ -44,7 +44,7 @@ def _case(suite: ET.Element, path: str, number: int, name: str, unit: Unit | Non
     elif unit is not None and unit.verdict == "unknown":
         ET.SubElement(case, "skipped", message=_value(words.because(unit)))
     said = [words.unit_line(unit)] if unit is not None else []
-    said += [full.text(finding).rstrip() for finding in findings if finding not in errors]
+    said += [full.text(finding).rstrip() for finding in findings if finding.severity != "error"]
     if said:
         ET.SubElement(case, "system-out").text = xml("\n".join(said))
 

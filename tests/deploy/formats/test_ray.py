@@ -146,7 +146,8 @@ applications:
 
     assert engine.half
     assert engine.model.value == "org/model"
-    assert flag_at(engine.words, "--tensor-parallel-size") == ("2", (6, 30))
+    given = engine.environment["TENSOR_PARALLELISM"]
+    assert (given.value, at(given)) == ("2", (6, 30))
 
 
 CLUSTER = """\

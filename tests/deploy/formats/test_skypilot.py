@@ -11,10 +11,10 @@ RUN = "run: |\n  vllm serve $M --tensor-parallel-size $SKYPILOT_NUM_GPUS_PER_NOD
     [
         ("accelerators: H200:8", ["H200"], 8),
         ("accelerators: L4", ["L4"], 1),
-        ("accelerators: {A100:8, H100:8}", ["A100", "H100"], 8),
-        ("accelerators: {A100: 4}", ["A100"], 4),
+        ("accelerators: {A100:8, H100:8}", ["A100-40GB", "H100"], 8),
+        ("accelerators: {A100: 4}", ["A100-40GB"], 4),
         ("accelerators: [L4:2, A10G:2]", ["L4", "A10G"], 2),
-        ("accelerators: {L4:8, A100:4}", ["L4", "A100"], None),
+        ("accelerators: {L4:8, A100:4}", ["L4", "A100-40GB"], None),
         ("any_of: [{accelerators: H100:8}, {infra: aws, accelerators: H200:8}]", ["H100", "H200"], 8),
         ("ordered: [{accelerators: H100:8}]", ["H100"], 8),
         ("accelerators: T4:0.5", ["T4"], 1),

@@ -50,7 +50,7 @@ def test_a_model_of_sagemaker():
     assert at(found.environment["OPTION_MAX_MODEL_LEN"]) == ("main.tf", 12, 41, "8192")
     assert [each.value for each in found.gpus.types] == ["ml.g5.12xlarge"]
     assert found.image.text.endswith("/djl-inference:0.29.0-lmi11.0.0-cu124")
-    assert found.replicas.value == 1
+    assert (found.replicas.value, found.engine) == (1, "vllm")
 
 
 def test_files_beside_state_what_references_mean():

@@ -19,6 +19,8 @@ _DOTS, _PLUSES, _FALSE_IN_FILES = padded("0.9.0"), padded("0.9.2"), padded("0.28
 _PAIRS_GONE = padded("0.10.0")
 _OPTIMIZATION_LEVEL = "--optimization-level"
 _DEEPEST = 20
+# As many unknown flags are compared with all that there are.
+_MOST_HINTS = 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,7 +135,9 @@ def _file_tokens(name: str, given: str | Text, table: FlagTable, found: Argument
         shown_value = _shown(value)
         where = places.get(str(key))
         own = None if where is None or where.value != shown_value else where
-        words = (Word(f"{key}: {shown_value}", origin=name, place=None if own is not None else where),)
+        words: tuple[Word, ...] = (
+            Word(f"{key}: {shown_value}", origin=name, place=None if own is not None else where),
+        )
         if own is not None:
             words = (*words, Word(shown_value, origin=name, place=own))
         flag = _Token(f"--{key}", words)
@@ -155,14 +159,9 @@ def _file_tokens(name: str, given: str | Text, table: FlagTable, found: Argument
 
 def _places(text: Text) -> dict[str, Text]:
     """Return where the values of a configuration file stand that a deployment file holds."""
-    from kvplan.deploy.tree import documents  # noqa: PLC0415  only for files inside deployment files
+    from kvplan.launch.settings_file import settings  # noqa: PLC0415  only for files inside deployment files
 
-    return {
-        key.value: value.text
-        for document in documents(text)[:1]
-        for key, value in document.root.entries()
-        if value.kind == "scalar"
-    }
+    return {keys[0]: value for keys, _, value in settings(text) if len(keys) == 1}
 
 
 def _is_short(content: Any) -> bool:
@@ -231,7 +230,9 @@ def _without_dots(tokens: Sequence[_Token], table: FlagTable, found: Arguments) 
         words = list(token.words)
         if not equals:
             if index + 1 >= len(tokens):
-                found.refuse(SettingError(f"{shown(name)} has no value.", hint="Give it one, or leave it out."), token.words)
+                found.refuse(
+                    SettingError(f"{shown(name)} has no value.", hint="Give it one, or leave it out."), token.words
+                )
                 continue
             value = tokens[index + 1].text
             words += tokens[index + 1].words
@@ -316,7 +317,12 @@ def _parse(tokens: Sequence[_Token], table: FlagTable, found: Arguments) -> None
                 at = _parse_flag(tokens, at, table, found)
         except SettingError as error:
             found.refuse(error, token.words)
-            if token.text.startswith("-") and "=" not in token.text and at < len(tokens) and _is_value(tokens[at].text, table):
+            if (
+                token.text.startswith("-")
+                and "=" not in token.text
+                and at < len(tokens)
+                and _is_value(tokens[at].text, table)
+            ):
                 at += 1  # most likely the value of the flag
 
 
@@ -385,26 +391,26 @@ def _flag(token: _Token, table: FlagTable, found: Arguments) -> tuple[str, str, 
     if name in table.options:
         return *table.options[name], explicit, True
     matches = table.starting_with(name) if name != "--" else []
-    if len({table.options[match][::2] for match in matches}) > 1:
+    other = table.elsewhere(name)
+    if len({table.options[match][::2] for match in matches}) > 1 and other is None:
         meant = " or ".join(sorted(matches)[:3]) + (" ..." if len(matches) > 3 else "")
         raise SettingError(f"{name} may stand for {meant}.", hint="Write the one that is meant in full.")
-    if matches:
+    if len({table.options[match][::2] for match in matches}) == 1:
         return *table.options[matches[0]], explicit, True
     if not name.startswith("--") and name[:2] in table.options and len(name) > 2:
         main, kind, negative = table.options[name[:2]]
         return main, kind, negative, text[2:], True
-    other = table.elsewhere(name)
     if other is None:
-        raise _unknown(name, table)
+        raise _unknown(name, table, hints=len(found.refused or ()) < _MOST_HINTS)
     main, kind, negative, when = other
     found.warnings.append(f"vLLM {table.version} does not start with {name}: {when}. It is left out of account.")
     return main, kind, negative, explicit, False
 
 
-def _unknown(name: str, table: FlagTable) -> SettingError:
+def _unknown(name: str, table: FlagTable, *, hints: bool) -> SettingError:
     import difflib  # noqa: PLC0415  on the way to an error
 
-    near = difflib.get_close_matches(name, table.options, n=2, cutoff=0.7)
+    near = difflib.get_close_matches(name[:60], table.options, n=2, cutoff=0.7) if hints else []
     return SettingError(
         f"vLLM has no flag {shown(name)}.",
         hint=f"Did you mean {' or '.join(near)}?" if near else "See `vllm serve --help=all`.",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kvplan.engines.vllm.command.table import FlagTable
+from kvplan.engines.vllm.command.table import flags_of
 from kvplan.launch.command import Changed, Command, Spans
 from kvplan.launch.words import Given, Word, quote, split
 
@@ -39,7 +39,7 @@ def changed(command: Command, changes: Mapping[str, Any], args_before: Mapping[s
 
     """
     wanted = list(_wanted(command, changes, args_before))
-    known = FlagTable(command.release).options
+    known = flags_of(command.release).options
     if not wanted or any(flag not in known and flag != "--gpus" for flag, _, _ in wanted):
         return None
     edits: list[_Edit] = []

@@ -13,7 +13,7 @@ from kvplan.engines.vllm.command.compilation import read_compilation
 from kvplan.engines.vllm.command.environment import read_environment
 from kvplan.engines.vllm.command.quantization import asked_format
 from kvplan.engines.vllm.command.speculation import read_speculation
-from kvplan.engines.vllm.command.table import FlagTable, padded
+from kvplan.engines.vllm.command.table import FlagTable, flags_of, padded
 from kvplan.errors import SettingError
 from kvplan.launch.command import Command, shown
 from kvplan.launch.peel import Launch
@@ -78,7 +78,7 @@ def read_vllm(launch: Launch, text: str, *, version: str | None, read_file: Call
     """
     engine, latest = find_engine("vllm")
     release = launch.version.value if launch.version else version or latest
-    table = FlagTable(release)
+    table = flags_of(release)
     found = read_arguments(launch.words, table, read_file)
     command = Command(
         text=text, words=launch.words, engine="vllm", version=launch.version, release=release, gpus=launch.gpus

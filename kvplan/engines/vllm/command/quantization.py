@@ -3,6 +3,7 @@
 from kvplan.errors import SettingError
 from kvplan.launch.words import Given
 from kvplan.models.spec import ModelSpec
+from kvplan.weights.formats import PLAIN_BYTES, find_format
 
 # Methods that need no quantised checkpoint, to kvplan's formats (model_executor/layers/quantization/, config/quantization.py).
 _ONLINE = {
@@ -21,6 +22,9 @@ _FAMILIES = (
     {"auto-round", "auto_round", "inc", "gptq", "awq", "gptq_marlin", "awq_marlin"},
     {"torchao"}, {"quark"}, {"hqq", "hqq_marlin"}, {"gguf"}, {"fp_quant"},
 )  # fmt: skip
+# Methods that store one width only (model_executor/layers/quantization): AWQ's kernels take 4 bits, vLLM's fp8 takes 8.
+_FOUR_BITS = frozenset({"awq", "awq_marlin", "mxfp4", "gpt_oss_mxfp4"})
+_EIGHT_BITS = frozenset({"fp8", "fbgemm_fp8", "ptpc_fp8", "experts_int8"})
 _NAMES = frozenset().union(*_FAMILIES, _ONLINE)
 
 
@@ -45,8 +49,17 @@ def asked_format(given: Given, model: ModelSpec) -> str | None:
             hint="Leave --quantization out: it reads it itself.",
             about="quantization",
         )
-    if model.published_as is not None:
-        return None  # named by a repository whose section is not known here
+    if model.published_as is not None and model.published_as not in PLAIN_BYTES:
+        # Named by a repository whose section is not known here; a method of another width it cannot be.
+        stored = find_format(model.published_as)[0]
+        width = stored.average_bits or stored.bits
+        if (word in _FOUR_BITS and width > 5) or (word in _EIGHT_BITS and width < 7):
+            raise SettingError(
+                f"vLLM refuses {given}: {model.id} is published as {model.published_as}.",
+                hint="Leave --quantization out: it reads it itself.",
+                about="quantization",
+            )
+        return None
     if word in _ONLINE:
         return _ONLINE[word]
     if word in _NAMES:

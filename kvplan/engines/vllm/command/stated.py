@@ -5,11 +5,11 @@ from typing import Any
 
 from kvplan.engines import find_engine
 from kvplan.engines.vllm.command.arguments import human_int, json_value, read_arguments
-from kvplan.engines.vllm.command.table import FlagTable
+from kvplan.engines.vllm.command.table import FlagTable, flags_of
 from kvplan.engines.vllm.defaults import memory_fraction
 from kvplan.errors import SettingError
 from kvplan.launch.peel import Launch
-from kvplan.launch.stated import Problem, Stated, number_of, unsettled
+from kvplan.launch.stated import Problem, Stated, number_of, parted, unsettled
 from kvplan.launch.text import Text
 from kvplan.launch.words import Given
 
@@ -37,11 +37,16 @@ _NAMES = {
 def read_vllm_stated(launch: Launch, release: str | None, read_file: Callable[[str], str | Text]) -> Stated:
     """Return what the words of `vllm serve` state under a release."""
     version = str(launch.version.value) if launch.version is not None else release or find_engine("vllm")[1]
-    table = FlagTable(version)
+    table = flags_of(version)
     found = Stated()
-    read = read_arguments(launch.words, table, read_file, to_the_end=True)
+    words, found.problems = parted(launch.words)
+    read = read_arguments(words, table, read_file, to_the_end=True)
     found.flags = read.values
-    model = read.model or read.values.get("--model")
+    model = read.values.get("--model")
+    if read.model is not None and model is not None and unsettled(read.model.value):
+        found.open_words += read.model.words  # it holds flags, most likely
+    else:
+        model = read.model or model
     if model is not None:
         found.values["model"] = model
     for name, flag in _NAMES.items():
@@ -49,7 +54,7 @@ def read_vllm_stated(launch: Launch, release: str | None, read_file: Callable[[s
             found.values[name] = Given(_number(name, given.value), given.words)
     for given in read.left_out:
         if given.words:
-            message = next((each for each in read.warnings if given.words[0].text.partition("=")[0] in each.replace("_", "-")), "")
+            message = next((each for each in read.warnings if f" {_flag_of(given)}:" in each), "")
             _keep_removed(found, given, table, message)
     for error, refused in read.refused or []:
         _keep_refused(found, error, refused, launch)
@@ -68,14 +73,27 @@ def _number(name: str, value: Any) -> Any:
     return number_of(name, value, human_int)
 
 
+def _flag_of(given: Given) -> str:
+    """Return the flag that a value was given by, in its own spelling: a key of a settings file is one too."""
+    word = given.words[0]
+    if word.origin and not word.text.startswith("-"):
+        return f"--{word.text.partition(':')[0]}".replace("_", "-")
+    return word.text.partition("=")[0].replace("_", "-")
+
+
 def _keep_removed(found: Stated, given: Given, table: FlagTable, message: str) -> None:
-    flag = given.words[0].text.partition("=")[0]
-    when = message.rpartition(": ")[2].partition(". It is")[0] if message else "it belongs to another release"
+    flag = _flag_of(given)
+    when = message.rpartition(": ")[2].partition(". It is")[0] or "it belongs to another release"
     found.problems.append(
-        Problem("removed", f"vLLM {table.version} does not start with {flag}: {when.rstrip('.')}.", "Take it out.", given.words)
+        Problem(
+            "removed",
+            f"vLLM {table.version} does not start with {flag}: {when.rstrip('.')}.",
+            "Take it out.",
+            given.words,
+        )
     )
     # What it states is stated, whether this release takes it or not.
-    name = next((name for name, known in _NAMES.items() if known == flag.replace("_", "-")), None)
+    name = next((name for name, known in _NAMES.items() if known == flag), None)
     if name is not None and name not in found.values:
         text = given.words[-1].text.rpartition("=")[2]
         found.values[name] = Given(_number(name, text), given.words)

@@ -1,7 +1,7 @@
 """Which flags `vllm serve` has in which release, and what follows each. The data: flags.json, by tools/extract_vllm_flags.py."""
 
 import json
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 from kvplan.engines.vllm.changes import version_tuple
@@ -28,6 +28,12 @@ def spans(name: str) -> list[tuple[str, str]]:
     """Return the releases at which a flag came, changed or went, each with what it is from there on; none for no flag."""
     text = _data()[0].get(name)
     return [(span.split(" ", 1)[0], span.split(" ", 1)[1]) for span in text.split(", ")] if text else []
+
+
+@lru_cache(maxsize=64)
+def flags_of(version: str) -> "FlagTable":
+    """Return the flags of a release, each read once."""
+    return FlagTable(version)
 
 
 class FlagTable:

@@ -19,8 +19,8 @@ from kvplan.launch.words import Given
 _MODEL = (
     "modelId", "modelID", "model_id", "hfModelId", "hfModelID", "huggingfaceId", "huggingFaceId", "hf_model_id", "hfModel",
     "hf_model", "modelReference", "modelRepo", "model_repo", "repoId", "repo_id", "modelURI", "modelUri", "model_uri",
-    "modelURL", "modelUrl", "modelPath", "model_path", "modelSource", "hfModelName", "hf_model_name", "modelName", "model_name",
-    "MODEL_ID", "MODEL_NAME",
+    "modelURL", "modelUrl", "modelPath", "model_path", "modelSource", "hfModelName", "hf_model_name",
+    "huggingface_name", "hf_name", "modelName", "model_name", "MODEL_ID", "MODEL_NAME",
 )  # fmt: skip
 _IN_MODEL = (
     "id", "hf", "hfId", "huggingface", "repo", "repoId", "repository", "source", "uri", "url", "path", "localPath", "name",

@@ -44,6 +44,15 @@ _DEEPEST, _MOST = 8, 100
 
 
 @dataclass(frozen=True, slots=True)
+class _Flags:
+    """An engine's flags, and the key that holds them."""
+
+    engine: str
+    key: Node
+    words: tuple[Word, ...]
+
+
+@dataclass(slots=True)
 class _Settings:
     """What the keys of a map say: those of an engine's, the telling among them, and how many there are in all."""
 
@@ -53,6 +62,7 @@ class _Settings:
     telling: int
     strong: int
     total: int
+    needs_model: bool = True
 
     @property
     def known(self) -> float:
@@ -66,11 +76,7 @@ def engines_in(file: File, document: Document) -> Iterator[Workload]:
         return
     if any(blocks(file, chart_) for chart_ in CHARTS):
         return  # what a known chart does not start of its values, nothing else does
-    top = _flags(root)
-    if top is not None and (model := _model((root,))) is not None:
-        yield _workload(top[0], top[2], top[1].value, top[1], model)
-        return
-    for number, workload in enumerate(_walk(root, "", (), 0), 1):
+    for number, workload in enumerate(_Search().engines(root), 1):
         workload.templated = document.templated
         yield workload
         if number == _MOST:
@@ -81,46 +87,80 @@ def _trains(root: Node) -> bool:
     return any(key.value in _TRAINING for node in root.walk() for key, _ in node.pairs)
 
 
-def _walk(node: Node, path: str, above: tuple[Node, ...], depth: int) -> Iterator[Workload]:
-    if depth > _DEEPEST or is_off(node):
-        return
-    for key, value in node.entries():
-        below = f"{path}.{key.value}" if path else key.value
-        for index, item in enumerate(value.items) if value.kind == "list" else [(-1, value)]:
-            if item.kind != "map" or is_off(item):
-                continue
-            name = below if index < 0 else f"{below}[{index}]"
+class _Search:
+    """One pass over a document; what its maps say of a model is looked up once."""
+
+    def __init__(self) -> None:
+        self._near: dict[int, Given | None] = {}
+
+    def engines(self, root: Node) -> Iterator[Workload]:
+        """Yield those of the flags at the top, else those further down."""
+        flags = _flags(root)
+        model = self._model((root,)) if flags is not None else None
+        if flags is not None and model is not None:
+            yield _workload(flags.engine, flags.words, flags.key.value, flags.key, model)
+        else:
+            yield from self._walk(root, "", (), 0)
+
+    def _walk(self, node: Node, path: str, above: tuple[Node, ...], depth: int) -> Iterator[Workload]:
+        if depth > _DEEPEST or is_off(node):
+            return
+        for key, value in node.entries():
             if _PRETENDS.search(key.value):
                 continue
-            scopes = (item, node, *above)
-            model = _model(scopes)
-            found = _found(key.value, item, model is not None)
-            if found is not None:
-                yield _workload(found.engine, _words(found), name, key if index < 0 else item, model)
-            elif (flags := _flags(item)) is not None and model is not None:
-                yield _workload(flags[0], flags[2], f"{name}.{flags[1].value}", flags[1], model)
-            else:
-                yield from _walk(item, name, (node, *above), depth + 1)
+            below = f"{path}.{key.value}" if path else key.value
+            for index, item in enumerate(value.items) if value.kind == "list" else [(-1, value)]:
+                if item.kind != "map" or is_off(item):
+                    continue
+                name = below if index < 0 else f"{below}[{index}]"
+                found = self._one(key, item, name, (item, node, *above), listed=index >= 0)
+                if found is not None:
+                    yield found
+                else:
+                    yield from self._walk(item, name, (node, *above), depth + 1)
+
+    def _one(self, key: Node, item: Node, name: str, scopes: tuple[Node, ...], *, listed: bool) -> Workload | None:
+        settings = _found(key.value, item)
+        if settings is not None:
+            model = self._model(scopes)
+            if model is not None or not settings.needs_model:
+                return _workload(settings.engine, _words(settings), name, item if listed else key, model)
+        flags = _flags(item)
+        model = self._model(scopes) if flags is not None else None
+        if flags is None or model is None:
+            return None
+        return _workload(flags.engine, flags.words, f"{name}.{flags.key.value}", flags.key, model)
+
+    def _model(self, scopes: tuple[Node, ...]) -> Given | None:
+        """Return the model: in the settings, else beside them or above."""
+        own = chart.model_of(scopes[:1])
+        return own or next((one for each in scopes[1:] if (one := self._model_near(each)) is not None), None)
+
+    def _model_near(self, scope: Node) -> Given | None:
+        if id(scope) not in self._near:
+            near = [pair for pair in scope.entries() if pair[1].kind == "scalar" or pair[0].value == "model"]
+            self._near[id(scope)] = chart.model_of((mapping(scope, near),))
+        return self._near[id(scope)]
 
 
-def _found(key: str, value: Node, has_model: bool) -> _Settings | None:
-    """Return the engine's settings that a map is: under a key of that name, under one of arguments, or beside a model."""
+def _found(key: str, value: Node) -> _Settings | None:
+    """Return the engine's settings that a map is, by its key and its own keys."""
     if is_client(value):
         return None
     match = _NAMED.fullmatch(key)
     named = ENGINES.get(match[1].lower().replace("_", "-"), "") if match else ""
     if named in OWN:
         own = _settings(named, _flat(value))
-        enough = own.strong > 1 or bool(own.strong and own.telling and has_model)
-        return own if enough and own.known >= _HALF else None
+        own.needs_model = own.strong < 2
+        return own if own.strong and (own.telling or own.strong > 1) and own.known >= _HALF else None
     arguments = _ARGUMENTS.fullmatch(key) is not None or bool(value.get("stage_id"))
     best = max((_settings(engine, value) for engine in OWN), key=lambda each: (each.telling, each.known))
-    share = _SOME if arguments else _HALF
-    return best if (has_model or arguments) and best.telling > 1 and best.known >= share else None
+    best.needs_model = not arguments
+    return best if best.telling > 1 and best.known >= (_SOME if arguments else _HALF) else None
 
 
-def _flags(node: Node) -> tuple[str, Node, tuple[Word, ...]] | None:
-    """Return an engine, a key, and the flags that it holds as a list or a text (`server_args: --max-model-len 4096 ...`)."""
+def _flags(node: Node) -> _Flags | None:
+    """Return the flags that a key of a map holds as a list or a text (`server_args: --max-model-len 4096 ...`)."""
     for key, value in node.entries():
         if not _FLAGS.fullmatch(key.value) or not value.each() or any(each.kind != "scalar" for each in value.each()):
             continue
@@ -134,7 +174,7 @@ def _flags(node: Node) -> tuple[str, Node, tuple[Word, ...]] | None:
         telling = {engine: len(names & {plain(each) for each in own}) for engine, own in OWN.items()}
         engine = max(telling, key=lambda each: telling[each])
         if telling[engine] > 1:
-            return engine, key, found
+            return _Flags(engine, key, found)
     return None
 
 
@@ -192,15 +232,3 @@ def _words(found: _Settings) -> tuple[Word, ...]:
     if found.engine != "vllm":
         flags = [each for each in flags if not (len(each) == 1 and each[0].text.startswith("--no-"))]
     return flat(flags)
-
-
-def _model(scopes: tuple[Node, ...]) -> Given | None:
-    """Return the model: in the settings, else beside them or above."""
-    own = chart.model_of(scopes[:1])
-    if own is not None:
-        return own
-    for scope in scopes[1:]:
-        near = [(key, value) for key, value in scope.entries() if value.kind == "scalar" or key.value == "model"]
-        if (one := chart.model_of((mapping(scope, near),))) is not None:
-            return one
-    return None

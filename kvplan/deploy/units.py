@@ -92,7 +92,16 @@ def read_units(
                 found.append(_read(file, workload, launch, name, facts))
             except SettingError as error:
                 unread.append(Unread(workload, error))
-    return found, unread
+    return list(_each_once(found)), unread
+
+
+def _each_once(found: Sequence[Read]) -> Iterator[Read]:
+    """Yield the units, a script of a ConfigMap only where no container of the stream runs it."""
+    run = {(read.unit.place.path, read.unit.place.start) for read in found if read.unit.workload.format != "config-map"}
+    for read in found:
+        place = read.unit.place
+        if read.unit.workload.format != "config-map" or (place.path, place.start) not in run:
+            yield read
 
 
 def _too_many(workload: Workload) -> Unread:

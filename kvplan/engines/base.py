@@ -313,6 +313,7 @@ class Engine(ABC):
     Attributes:
         name: as `--engine` takes it.
         latest: the version planned for where none is given; empty where versions do not matter.
+        oldest: the first version whose rules are known; older ones are planned by them.
         stand_for_others: older versions, oldest first, that stand for all that do otherwise; intervals cover them where no
             version was named.
         title: one line for `kvplan engines`.
@@ -327,6 +328,7 @@ class Engine(ABC):
 
     name: ClassVar[str]
     latest: ClassVar[str] = ""
+    oldest: ClassVar[str] = ""
     stand_for_others: ClassVar[tuple[str, ...]] = ()
     title: ClassVar[str] = ""
     args: ClassVar[Mapping[str, ArgSpec]] = {}

@@ -363,10 +363,13 @@ class Script:
     def _fields(self, words: list[Word]) -> list[Word]:
         """Return the words of a command with variables put in; assignments before it are not split."""
         found: list[Word] = []
+        before = True  # as long as only assignments stand there
         for word in words:
             target = ASSIGNMENT.match(word.text)
-            if target is None or any(not ASSIGNMENT.match(each.text) for each in found):
-                found += self.variables.fields(word)
+            if target is None or not before:
+                own = self.variables.fields(word)
+                before = before and all(ASSIGNMENT.match(each.text) for each in own)
+                found += own
             elif word.items is None:
                 value = join(
                     [

@@ -63,8 +63,6 @@ def _fix(planned: Planned, remedy: Remedy) -> Fix | None:
     if "tensor_parallel" in remedy.changes:
         counted = _gpus(planned, remedy)
         edits = None if counted is None or edits is None else [*edits, *counted]
-        gpus = remedy.plan.deployment.parallel.gpus
-        change = f"{change} on {gpus} GPUs"
     ordered = sorted(
         (edit for edit in edits or () if edit.text != edit.place.text),
         key=lambda edit: (edit.place.path, edit.place.start),

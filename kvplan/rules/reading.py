@@ -101,9 +101,20 @@ def _open(planned: Planned) -> Iterator[Finding]:
 
 def _version(planned: Planned) -> Iterator[Finding]:
     unit = planned.unit
-    if unit.plan is None or unit.version is not None or not unit.plan.deployment.engine.latest:
+    if unit.plan is None or not unit.plan.deployment.engine.latest:
         return
     image = unit.launch.image if unit.launch is not None else None
+    if unit.version is not None:
+        engine = unit.plan.deployment.engine
+        if engine.oldest and not _numbers(engine.oldest) <= _numbers(unit.version)[:2] <= _numbers(engine.latest):
+            nearest = engine.oldest if _numbers(unit.version) < _numbers(engine.oldest) else engine.latest
+            yield finding(
+                "KVP403", planned, place_of(image) or unit.place,
+                f"kvplan knows the rules of {engine.name} {engine.oldest} to {engine.latest}: {unit.version} is planned by those "
+                f"of {nearest}.",
+                severity="warning", identity=("release",),
+            )  # fmt: skip
+        return
     version = unit.plan.deployment.settings.version
     yield finding(
         "KVP403", planned, place_of(image) or unit.place,

@@ -24,9 +24,20 @@ spec:
 SELECTOR = "nodeSelector: {cloud.google.com/gke-accelerator: nvidia-l4}"
 
 
-def pod(args="[]", *, image="vllm/vllm-openai:v0.11.0", env="[]", selector=SELECTOR, resource="nvidia.com/gpu", count=1, command=""):
+def pod(
+    args="[]",
+    *,
+    image="vllm/vllm-openai:v0.11.0",
+    env="[]",
+    selector=SELECTOR,
+    resource="nvidia.com/gpu",
+    count=1,
+    command="",
+):
     """Return a Deployment."""
-    return POD.format(args=args, image=image, env=env, selector=selector, resource=resource, count=count, command=command)
+    return POD.format(
+        args=args, image=image, env=env, selector=selector, resource=resource, count=count, command=command
+    )
 
 
 def units(text, name="deploy.yaml", **options):
@@ -91,14 +102,20 @@ def test_labels_and_instance_types_name_the_gpu(label, gpu):
 def test_a_mig_resource_is_a_part_of_the_gpu():
     """The resource's name says which part of the GPU it is."""
     found = values(
-        pod("[--model, x/y]", resource="nvidia.com/mig-3g.40gb", selector="nodeSelector: {nvidia.com/gpu.product: NVIDIA-A100-SXM4-80GB}")
+        pod(
+            "[--model, x/y]",
+            resource="nvidia.com/mig-3g.40gb",
+            selector="nodeSelector: {nvidia.com/gpu.product: NVIDIA-A100-SXM4-80GB}",
+        )
     )
     assert (found["gpu"], found["gpu_count_requested"]) == ("a100-80gb-mig-3g.40gb", 1)
 
 
 def test_variables_of_the_container_are_put_in_and_lead_to_their_value():
     """`$(VAR)` is the container's own variable; the value's place is where the variable was set."""
-    text = pod('["--model=$(MODEL)", "--max-model-len=$(LEN)"]', env='[{name: MODEL, value: x/y}, {name: LEN, value: "4096"}]')
+    text = pod(
+        '["--model=$(MODEL)", "--max-model-len=$(LEN)"]', env='[{name: MODEL, value: x/y}, {name: LEN, value: "4096"}]'
+    )
     (unit,) = units(text)
     length = unit["inputs"]["max_model_len"]
     assert (length["value"], unit["inputs"]["model"]["value"]) == (4096, "x/y")
@@ -117,13 +134,21 @@ def test_options_settle_what_is_open():
     """A variable from outside is put in and says so."""
     (unit,) = units(pod('["--model=x/y", "--max-model-len=$(LEN)"]'), variables={"LEN": "4096"})
     assert unit["inputs"]["max_model_len"]["value"] == 4096
-    assert units(pod("[--model, x/y]"), gpu="h100")[0]["inputs"]["gpu"] == {"value": "h100", "origin": "option", "location": None}
+    assert units(pod("[--model, x/y]"), gpu="h100")[0]["inputs"]["gpu"] == {
+        "value": "h100",
+        "origin": "option",
+        "location": None,
+    }
 
 
 @pytest.mark.parametrize(
     "image, args, engine",
     [
-        ("lmsysorg/sglang:v0.5.3", '["python3", "-m", "sglang.launch_server", "--model-path", "x/y", "--tp", "2"]', "sglang"),
+        (
+            "lmsysorg/sglang:v0.5.3",
+            '["python3", "-m", "sglang.launch_server", "--model-path", "x/y", "--tp", "2"]',
+            "sglang",
+        ),
         ("ghcr.io/huggingface/text-generation-inference:3.3.0", '["--model-id", "x/y", "--num-shard", "2"]', "tgi"),
         ("ghcr.io/ggml-org/llama.cpp:server-cuda", '["-hf", "x/y", "-c", "8192", "-np", "4"]', "llama.cpp"),
         ("ollama/ollama:0.12", "[]", "ollama"),
@@ -167,21 +192,33 @@ def test_routers_clients_downloaders_and_embedders_are_no_engines(image, command
 
 def test_a_containers_forms_of_one_command_are_one_unit():
     """An entry point that chooses between two spellings of its command runs one engine."""
-    script = "if [ $FAST ]; then exec vllm serve x/y --enforce-eager; fi; exec vllm serve x/y -tp 2 --max-model-len 4096"
+    script = (
+        "if [ $FAST ]; then exec vllm serve x/y --enforce-eager; fi; exec vllm serve x/y -tp 2 --max-model-len 4096"
+    )
     found = units(pod("[]", command=f'command: ["sh", "-c", "{script}"]'))
     assert [unit["inputs"]["max_model_len"]["value"] for unit in found] == [4096]
 
 
 def test_arguments_of_a_shells_text_reach_it():
     """`sh -c '... "$@"' name args` gives the text the container's arguments."""
-    text = pod('["--model=x/y", "--max-model-len=4096"]', command="""command: ["sh", "-c", 'exec vllm serve "$@"', "name"]""")
+    text = pod(
+        '["--model=x/y", "--max-model-len=4096"]', command="""command: ["sh", "-c", 'exec vllm serve "$@"', "name"]"""
+    )
     assert values(text)["max_model_len"] == 4096
 
 
 def test_entry_scripts_run_the_words_they_are_given():
     """A script that is not in the file is taken to run the command behind it."""
-    assert values(pod('["vllm", "serve", "x/y", "-tp", "2"]', command='command: ["/entrypoint.sh"]'))["tensor_parallel"] == 2
-    assert values(pod('["vllm", "serve", "x/y", "-tp", "2"]', command='command: ["bash", "/entrypoint.sh"]'))["tensor_parallel"] == 2
+    assert (
+        values(pod('["vllm", "serve", "x/y", "-tp", "2"]', command='command: ["/entrypoint.sh"]'))["tensor_parallel"]
+        == 2
+    )
+    assert (
+        values(pod('["vllm", "serve", "x/y", "-tp", "2"]', command='command: ["bash", "/entrypoint.sh"]'))[
+            "tensor_parallel"
+        ]
+        == 2
+    )
 
 
 def test_a_custom_resource_is_read_by_its_containers():
@@ -198,11 +235,19 @@ spec:
     resources: {limits: {nvidia.com/gpu: 4}}
 """
     found = values(text)
-    assert (found["model"], found["tensor_parallel"], found["gpu"], found["gpu_count_requested"]) == ("x/y", 4, "a10g", 4)
+    assert (found["model"], found["tensor_parallel"], found["gpu"], found["gpu_count_requested"]) == (
+        "x/y",
+        4,
+        "a10g",
+        4,
+    )
 
 
 def test_commands_under_a_key_of_commands_are_read_where_no_format_is_known():
     """A test's or tool's own YAML starts an engine where a key says that a command stands there; prose does not."""
-    text = "deployment:\n  - envs: {PORT: 8000}\n    server_cmd: >\n      vllm serve x/y\n      --port $PORT\n      --max-model-len 4096\n"
+    command = "      vllm serve x/y\n      --port $PORT\n      --max-model-len 4096\n"
+    text = f"deployment:\n  - envs: {{PORT: 8000}}\n    server_cmd: >\n{command}"
     assert values(text, "test.yaml")["max_model_len"] == 4096
-    assert units("description: run vllm serve x/y --max-model-len 4096\nnote: |\n  vllm serve x/y\n", "notes.yaml") == []
+    assert (
+        units("description: run vllm serve x/y --max-model-len 4096\nnote: |\n  vllm serve x/y\n", "notes.yaml") == []
+    )

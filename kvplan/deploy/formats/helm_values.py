@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from kvplan.deploy import chart
 from kvplan.deploy.engine_settings import recognised, words_of
@@ -24,6 +25,7 @@ _ARGS = (
 _CONFIGURATION = re.compile(r"--config[= ](/[\w./-]+)", re.ASCII)
 # Variables that start scripts of images put behind the command.
 _VARIABLES = ("EXTRA_ARGS", "VLLM_ARGS", "ENGINE_ARGS", "SERVER_ARGS")
+_MOST_MAPS = 2000
 _SEVERAL_WORDS = re.compile(r"-{1,2}[A-Za-z][\w.-]*\s+\S")
 
 
@@ -138,7 +140,7 @@ def _put_values_as_file(workload: Workload, block: Block) -> None:
     match = _CONFIGURATION.search(" ".join(texts))
     if match is None:
         return
-    for node in block.root.walk():
+    for node in islice(block.root.walk(), _MOST_MAPS):
         settings = _listed(node)
         found = recognised(settings)
         if found is not None and found.engine == block.engine and (text := json_text(settings)) is not None:

@@ -38,6 +38,7 @@ class Vllm(Engine):
 
     name: ClassVar[str] = "vllm"
     latest: ClassVar[str] = "0.33"
+    oldest: ClassVar[str] = "0.8"
     # What is still in use: a sampler that sorts (0.10), graphs beside the fraction (0.19), lengths in flight as they were
     # (0.24), two runners (0.28).
     stand_for_others: ClassVar[tuple[str, ...]] = ("0.10.2", "0.19.1", "0.24", "0.28")

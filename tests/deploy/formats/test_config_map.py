@@ -40,4 +40,8 @@ spec:
       resources: {limits: {nvidia.com/gpu: 1}}
 """
     (unit,) = kvplan.check("cm.yaml", text=TEXT + pod).units
-    assert (unit.version, unit.inputs["gpu_count_requested"].value, unit.inputs["max_model_len"].value) == ("0.11.0", 1, 8192)
+    assert (unit.version, unit.inputs["gpu_count_requested"].value, unit.inputs["max_model_len"].value) == (
+        "0.11.0",
+        1,
+        8192,
+    )

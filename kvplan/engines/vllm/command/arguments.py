@@ -117,7 +117,7 @@ def _file_tokens(name: str, given: str | Text, table: FlagTable, found: Argument
     import yaml  # noqa: PLC0415  only with --config
 
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  both are safe loaders
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark is not None else ""

@@ -60,14 +60,17 @@ def _fix(planned: Planned, remedy: Remedy) -> Fix | None:
         return Fix(change=f"a checkpoint of the model in {remedy.changes['quantization']}", effect=remedy.effect)
     made = [_edit(planned, flag, stated, value) for flag, stated, value in wanted]
     edits = None if None in made else [edit for edit in made if edit is not None]
+    # Remedies of a plan say how many GPUs they take behind their effect; here it is part of the change.
+    where = f" on {remedy.plan.deployment.parallel.gpus} GPUs"
     if "tensor_parallel" in remedy.changes:
         counted = _gpus(planned, remedy)
         edits = None if counted is None or edits is None else [*edits, *counted]
+        change += where
     ordered = sorted(
         (edit for edit in edits or () if edit.text != edit.place.text),
         key=lambda edit: (edit.place.path, edit.place.start),
     )
-    return Fix(change=change, effect=remedy.effect, edits=tuple(ordered))
+    return Fix(change=change, effect=remedy.effect.removesuffix(where), edits=tuple(ordered))
 
 
 def _wanted(remedy: Remedy, before: Any) -> Iterator[tuple[str, str, Any]]:

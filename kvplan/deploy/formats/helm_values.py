@@ -117,7 +117,12 @@ def _names_model(workload: Workload) -> bool:
 
 def _starts_something(workload: Workload) -> bool:
     """Whether anything but an image's name says that an engine runs: images of programs beside engines are named alike."""
-    return bool(_names_model(workload) or workload.words or workload.adds or workload.gpus.count is not None)
+    told = any(name.startswith(_OWN_VARIABLES) for name in workload.environment)
+    return bool(_names_model(workload) or workload.words or workload.adds or workload.gpus.count is not None or told)
+
+
+# Engines that are told everything by variables of these names.
+_OWN_VARIABLES = ("OLLAMA_NUM_", "OLLAMA_MAX_", "OLLAMA_FLASH_", "OLLAMA_CONTEXT_", "OLLAMA_KV_", "LLAMA_ARG_")
 
 
 def _put_configuration(workload: Workload, block: Block, scopes: tuple[Node, ...], file: File) -> None:

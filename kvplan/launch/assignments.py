@@ -21,7 +21,7 @@ def assign(variables: Variables, word: Word, *, conditional: bool) -> None:
     if target is None:
         return
     name, adds = target[0].rstrip("+="), target[0].endswith("+=")
-    if conditional and (name in variables.open or adds or _adds_to_itself(name, word)):
+    if conditional and (name in variables.open or adds or adds_to_itself(name, word)):
         return
     if adds and name in variables.open:
         return
@@ -59,8 +59,8 @@ def right_side(variables: Variables, word: Word, start: int) -> Text:
     return join(parts)
 
 
-def _adds_to_itself(name: str, word: Word) -> bool:
-    """Whether a value begins with what the variable holds: `ARGS="$ARGS --flag"`, `ARGS=("${ARGS[@]}" --flag)`."""
+def adds_to_itself(name: str, word: Word) -> bool:
+    """Return whether a value begins with what the variable holds: `ARGS="$ARGS --flag"`, `ARGS=("${ARGS[@]}" --flag)`."""
     text = word.items[0].text if word.items else word.text[len(name) + 1 :]
     return re.match(rf"\$(?:{name}\b|\{{{name}(?:\[[@*]\])?\}})", text) is not None
 

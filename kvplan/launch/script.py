@@ -1,16 +1,18 @@
 """A shell's text, followed as far as its words tell: assignments, arrays, functions, branches, loops, here-documents.
 
-Nothing is run. Branches whose condition the text itself settles are taken or left; of all others every command is seen, and a
-variable that they set differently is open from there on.
+Nothing is run. Branches whose condition the text itself settles are taken or left; of all others every command is seen, each
+with the variables of its own branch, and a variable that they set differently is open behind them.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from kvplan.launch.assignments import ASSIGNMENT, UNSETTLED, assign, right_side
+from kvplan.launch.assignments import ASSIGNMENT, UNSETTLED, adds_to_itself, assign, right_side
+from kvplan.launch.blocks import Block, CommandList
 from kvplan.launch.conditions import LIKELY, Outcome, either, met, negated, outcome_of, truth
+from kvplan.launch.forks import Fork, State, merged
 from kvplan.launch.simple import ALWAYS_YIELDED, CLOSES, OPENS, PASSED, Simple, braces, is_script, simple_commands
 from kvplan.launch.text import Text, join
 from kvplan.launch.variables import Variables
@@ -19,6 +21,8 @@ from kvplan.launch.words import Given, Word, split
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ARGUMENT = re.compile(r"\$\{?[1-9@*#]")
 _NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)", re.ASCII)
+# Values that hold where nothing else is set around the text.
+_BY_DEFAULT = re.compile(r"\$\{(!?[A-Za-z_]\w*):?[-=]", re.ASCII)
 # `NAME=`, `NAME+=`, `NAME++` between `((` and `))`, and the loop's `((NAME=0; ...`.
 _ARITHMETIC_SETS = re.compile(r"([A-Za-z_]\w*)\s*(?:[-+*/%]?=(?!=)|\+\+|--)", re.ASCII)
 _DECLARES = ("export", "declare", "local", "readonly", "typeset")
@@ -51,42 +55,6 @@ class Step:
     conditional: bool = False
 
 
-@dataclass(slots=True)
-class _Block:
-    """A branch, loop or group that is open: its keyword, and whether it is passed through; None: not known."""
-
-    keyword: str
-    taken: bool | None = None
-    was_taken: bool | None = False
-    # Of `case`: the word, None where it is not known; whether a pattern comes next, and those seen of it.
-    word: str | None = None
-    awaits: bool = False
-    patterns: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _List:
-    """Commands that `&&` and `||` join: whether the next one is reached (None: not known), by which, and how the last ended."""
-
-    reached: bool | None = True
-    by: str = ""
-    status: Outcome = LIKELY
-
-    def go_on(self, outcome: Outcome, ends: str) -> None:
-        """Take in how a command ended, and what stands behind it."""
-        if self.reached:
-            self.status = outcome
-        elif self.reached is None:
-            tells = (self.by == "&&" and outcome is False) or (self.by == "||" and outcome in (True, LIKELY))
-            self.status = outcome if tells else None
-        if ends in ("&&", "||"):
-            self.by = ends
-            succeeded = self.status if self.status != LIKELY else True if ends == "&&" else None
-            self.reached = succeeded if ends == "&&" or succeeded is None else not succeeded
-        elif ends not in ("|", "|&", "("):
-            self.reached, self.by = True, ""
-
-
 class Script:
     """One pass over a text.
 
@@ -104,9 +72,13 @@ class Script:
         self.called: set[str] = set()
         # Variables whose values stand for arguments that a caller may give.
         self.assumed: set[str] = set()
-        self.blocks: list[_Block] = []
-        self.list = _List()
+        self.blocks: list[Block] = []
+        self.list = CommandList()
         self.outcome: Outcome = LIKELY
+        # What the last condition comes to by default values; None where they do not tell.
+        self.by_default: bool | None = None
+        # What is set where a function may end early.
+        self.returns: list[State] = []
         # What the variables of the function's own that is being called hide.
         self.outer: dict[str, tuple[Given | None, list[Word] | None, bool]] = {}
         self.files = files if files is not None else {}
@@ -126,7 +98,7 @@ class Script:
             if name not in self.called:
                 self.variables.arguments = None
                 self.ended = self.returned = False
-                self.blocks, self.list = [], _List()
+                self.blocks, self.list = [], CommandList()
                 yield from self._follow(body, 1)
 
     def _follow(self, found: list[Simple], depth: int) -> Iterator[Step]:
@@ -144,13 +116,16 @@ class Script:
             yield from self._command(simple, depth)
 
     def _command(self, simple: Simple, depth: int) -> Iterator[Step]:
-        self.outcome = LIKELY
+        self.outcome, self.by_default = LIKELY, None
         if len(self.blocks) > _DEEPEST_BLOCK:
             self.ended = True
             return
         words, negates = self._without_keywords(simple)
         if words is not None and self._reached:
             yield from self._simple(replace(simple, words=words), depth)
+        if negates and self.by_default is not None:
+            self.by_default = not self.by_default
+        self.list.by_default = None if self.list.count else self.by_default
         self.list.go_on(negated(self.outcome) if negates else self.outcome, simple.ends)
         if self.blocks:
             top = self.blocks[-1]
@@ -202,15 +177,20 @@ class Script:
             text = words[0].text
             if text in OPENS:
                 reached = self._reached
-                self.blocks.append(_Block(text))
-                self.list = _List()
+                self.blocks.append(Block(text))
+                self.list = CommandList()
+                if text == "case":
+                    self._case(words, simple.ends)
+                    return None, False
+                if text != "if" and reached:
+                    self._fork()
                 if text in ("for", "select"):
                     if reached:
                         self._loop(words)
                     return None, False
-                if text == "case":
-                    self._case(words, simple.ends)
-                    return None, False
+                if text in ("while", "until") and self.variables.arguments is None:
+                    asks = any(_ARGUMENT.search(word.text) for word in words[1:])
+                    self.blocks[-1].over_arguments = asks or words[1].text == "getopts" if len(words) > 1 else False
             elif text == "{":
                 self._open("{")
             elif text == "}" or text in CLOSES:
@@ -225,16 +205,25 @@ class Script:
         return words or (None if simple.input is None else []), negates
 
     def _open(self, keyword: str) -> None:
-        self.blocks.append(_Block(keyword, taken=self.list.reached))
-        self.list = _List()
+        self.blocks.append(Block(keyword, taken=self.list.reached))
+        self.list = CommandList()
 
     def _close(self) -> None:
         """Close the innermost block; a group that was passed by leaves how the command before it ended."""
-        block = self.blocks.pop()
+        block = self.blocks[-1]
+        self._end_branch(block)
+        self.blocks.pop()
+        if block.fork is not None:
+            if block.over_arguments:
+                self.assumed |= block.fork.changed
+            if block.over_arguments or (block.keyword in ("if", "case") and block.was_chosen is False):
+                block.fork.base.put_into(self.variables)
+            else:
+                block.fork.join(self.variables, complete=block.complete or bool(either(block.was_taken, block.taken)))
         if block.keyword in ("{", "("):
             self.outcome = self.list.status
         if block.keyword in ("{", "(") and block.taken is not True:
-            self.list = _List(reached=None) if block.taken is None else _List(reached=False, status=False)
+            self.list = CommandList(reached=None) if block.taken is None else CommandList(reached=False, status=False)
             self.outcome = None if block.taken is None else False
 
     def _branch(self, text: str) -> None:
@@ -243,21 +232,56 @@ class Script:
         if text == "then":
             condition = None if self.list.status == LIKELY else self.list.status
             block.taken = False if block.was_taken else condition
+            self._begin_branch(block, by_default=self.list.by_default)
         else:
+            self._end_branch(block)
             block.was_taken = either(block.was_taken, block.taken)
             if text == "elif":
                 block.taken = False if block.was_taken else None
             else:
                 block.taken = None if block.was_taken is None else not block.was_taken
-        self.list = _List()
+                block.complete = True
+                self._begin_branch(block, by_default=True)
+        self.list = CommandList()
+
+    def _fork(self) -> None:
+        """Keep the variables of the innermost block's branches apart from here on."""
+        block = self.blocks[-1]
+        if block.fork is None:
+            block.fork = Fork(State.of(self.variables))
+            self.steps_left -= block.fork.base.size // 8
+
+    def _begin_branch(self, block: Block, *, by_default: bool | None) -> None:
+        """Begin a branch, with the variables from before the block if another may have been taken."""
+        block.chosen = by_default if block.was_chosen is False else False if block.was_chosen else None
+        block.was_chosen = either(block.was_chosen, by_default)
+        if block.taken is False or not self._reached:
+            return
+        if block.fork is None and block.taken is None:
+            self._fork()
+        if block.fork is not None:
+            block.fork.begin(self.variables)
+            self.steps_left -= block.fork.base.size // 8
+
+    def _end_branch(self, block: Block) -> None:
+        if block.fork is not None and block.taken is not False:
+            block.fork.end(self.variables, preferred=block.chosen is True)
+            self.steps_left -= block.fork.base.size // 8
 
     def _case(self, words: list[Word], ends: str) -> None:
         """Open `case WORD in`, with the pattern that may follow on the same line."""
         block = self.blocks[-1]
         block.taken, block.awaits = False, True
         if len(words) > 1:
+            if self.variables.arguments is None and _ARGUMENT.search(words[1].text):
+                for each in reversed(self.blocks):
+                    if each.keyword in ("while", "until", "for"):
+                        each.over_arguments = True
+                        break
             value = self._tested(words[1], whole=True)[0]
             block.word = None if UNSETTLED.search(value) else value
+            value = right_side(self.variables, words[1], 0).value
+            block.default = None if UNSETTLED.search(value) else value
         names = [word.text for word in words]
         if "in" in names[2:]:
             self._without_patterns(words[names.index("in", 2) + 1 :], ends)
@@ -270,9 +294,13 @@ class Script:
         block.patterns += [word.text for word in words]
         if ends == ")" and block.patterns:
             found = met(block.word, block.patterns)
+            self._end_branch(block)
             block.was_taken = either(block.was_taken, block.taken)
             # After a branch that may have been taken, another one is taken no more surely.
             block.taken = False if block.was_taken else None if block.was_taken is None and found else found
+            block.complete = block.complete or "*" in block.patterns
+            by_default = None if block.default is None else met(block.default, block.patterns)
+            self._begin_branch(block, by_default=by_default)
             block.awaits, block.patterns = False, []
         return []
 
@@ -280,8 +308,14 @@ class Script:
         """Return a word of a condition with its variables put in; `whole`: not split, as by `[[` and `case`."""
         if self.variables.arguments is None and _ARGUMENT.search(word.text):
             return [word.text]  # what a script is called with is not in it
-        if any(name in self.assumed for name in _NAMED.findall(word.text)):
+        if any(name in self.assumed for name in _NAMED.findall(word.text)) or any(
+            name not in self.variables.values for name in _BY_DEFAULT.findall(word.text)
+        ):
             return ["$"]
+        return self._by_default(word, whole=whole)
+
+    def _by_default(self, word: Word, *, whole: bool) -> list[str]:
+        """Return a word of a condition with its variables put in, defaults for what a caller may give among them."""
         if whole:
             return [right_side(self.variables, word, 0).value]
         return [each.text for each in self.variables.fields(word)] or [""]
@@ -294,6 +328,8 @@ class Script:
             self._arithmetic(words[1].text)
             return
         items = [each for word in words[3:] for each in self.variables.fields(word)]
+        every = len(words) == 2 or any(_ARGUMENT.search(word.text) for word in words[3:])
+        self.blocks[-1].over_arguments = every and self.variables.arguments is None
         name = words[1].text
         self.variables.forget(name)
         if len(items) == 1 and not UNSETTLED.search(items[0].text):
@@ -318,6 +354,11 @@ class Script:
             return
         if first in ("[", "[[", "test"):
             self.outcome = truth([each for word in words for each in self._tested(word, whole=first == "[[")])
+            self.by_default = self.outcome
+            if self.outcome is None:
+                self.by_default = truth(
+                    [each for word in words for each in self._by_default(word, whole=first == "[[")]
+                )
             return
         if first.startswith("((") and not words[0].pieces:
             self._arithmetic(first)
@@ -344,16 +385,33 @@ class Script:
             script = body if body is not None and is_script(name, own, body) else None
             body = body if script is None else None
             yield Step(fields, variables, body, output, script, self._conditional)
-            if name == "exec" and own and not self._conditional:
-                self._end()
+            if name == "exec" and own:
+                if self._conditional:
+                    self._leave()
+                else:
+                    self._end()
 
     def _assign(self, word: Word) -> None:
         name = word.text.partition("=")[0].rstrip("+")
-        if self.variables.arguments is None and _ARGUMENT.search(word.text):
+        if (self.variables.arguments is None and _ARGUMENT.search(word.text)) or (
+            any(each not in self.variables.values for each in _BY_DEFAULT.findall(word.text))
+        ):
             self.assumed.add(name)
         elif not self._conditional:
             self.assumed.discard(name)
-        assign(self.variables, word, conditional=self._conditional)
+        adds = "+=" in word.text[: len(name) + 2] or adds_to_itself(name, word)
+        # On a way of its own, a variable is what that way sets; what is not settled takes no value's place.
+        perhaps = self._perhaps or (self._conditional and not adds and not self._settles(word))
+        assign(self.variables, word, conditional=perhaps)
+        if not perhaps and (fork := self._fork_here) is not None:
+            fork.note(name, adds=adds)
+
+    def _settles(self, word: Word) -> bool:
+        """Whether what a word assigns is known."""
+        if word.items is not None:
+            return True
+        target = ASSIGNMENT.match(word.text)
+        return target is None or not UNSETTLED.search(right_side(self.variables, word, target.end()).value)
 
     def _write(self, output: str, own: list[Word], body: Word) -> None:
         """Keep the lines of a here-document as the file that they are written to (`cat > FILE <<END`, `tee FILE <<END`)."""
@@ -384,11 +442,11 @@ class Script:
         """Do what a shell does itself, so far as it changes what is read; return whether the command was such a one."""
         variables = self.variables
         if name == "set" and own and own[0].text == "--":
-            variables.arguments = None if self._conditional_here else own[1:]
+            variables.arguments = None if self._perhaps_here else own[1:]
         elif name == "shift":
             count = int(own[0].text) if own and own[0].text.isdecimal() and len(own[0].text) < 5 else 1
             if variables.arguments is not None:
-                variables.arguments = None if self._conditional_here else variables.arguments[count:]
+                variables.arguments = None if self._perhaps_here else variables.arguments[count:]
         elif name == "unset":
             for each in own:
                 variables.values.pop(each.text, None)
@@ -410,8 +468,11 @@ class Script:
                 variables.values[names[0]] = Given(body.text, (body,))
                 variables.open.discard(names[0])
         elif name in ("exit", "return"):
-            if not self._conditional:
-                self.returned = name == "return" and depth > 0
+            returns = name == "return" and depth > 0
+            if self.list.reached is None or (self._conditional_here if returns else self._conditional):
+                self._leave(returns=returns)
+            else:
+                self.returned = returns
                 code = own[0].text if own else ""
                 self.outcome = code == "0" if code.isdecimal() else LIKELY
                 if name == "exit":
@@ -420,6 +481,13 @@ class Script:
             return False
         return True
 
+    def _leave(self, *, returns: bool = False) -> None:
+        """Take the branch that is followed for one that does not come out of its block."""
+        if self.list.reached is True and self.blocks and (fork := self.blocks[-1].fork) is not None and not fork.left:
+            fork.left = True
+            if returns:
+                self.returns.append(State.of(self.variables))
+
     def _end(self) -> None:
         """Take nothing behind for reached, but in a shell of its own."""
         if all(block.keyword != "(" for block in self.blocks):
@@ -427,10 +495,12 @@ class Script:
 
     def _call(self, name: str, arguments: list[Word], depth: int) -> Iterator[Step]:
         self.called.add(name)
-        before = self.variables.arguments, self.blocks, self.list, self.outer
-        self.blocks = [_Block("call", taken=None if self._conditional else True)]
-        self.variables.arguments, self.list, self.outer = arguments, _List(), {}
+        before = self.variables.arguments, self.blocks, self.list, self.outer, self.returns
+        self.blocks = [self._called()]
+        self.variables.arguments, self.list, self.outer, self.returns = arguments, CommandList(), {}, []
         yield from self._follow(self.functions[name], depth + 1)
+        if self.returns:
+            merged([*self.returns, State.of(self.variables)]).put_into(self.variables)
         for variable, (value, array, is_open) in self.outer.items():
             self.variables.forget(variable)
             if not is_open:
@@ -440,7 +510,13 @@ class Script:
             if array is not None:
                 self.variables.arrays[variable] = array
         self.outcome, self.returned = self.list.status, False
-        self.variables.arguments, self.blocks, self.list, self.outer = before
+        self.variables.arguments, self.blocks, self.list, self.outer, self.returns = before
+
+    def _called(self) -> Block:
+        """Return the block of a text that is read in between: as conditional as the place that it is read at."""
+        block = Block("call", taken=None if self._conditional else True)
+        block.fork, block.perhaps = self._fork_here, self._perhaps
+        return block
 
     def _keep_outer(self, word: Word) -> None:
         """Keep what a variable of a function's own hides, until its end."""
@@ -452,8 +528,8 @@ class Script:
 
     def _eval(self, whole: Text, depth: int) -> Iterator[Step]:
         before = self.blocks, self.list
-        self.blocks = [_Block("call", taken=None if self._conditional else True)]
-        self.list = _List()
+        self.blocks = [self._called()]
+        self.list = CommandList()
         yield from self._follow(list(simple_commands(split(whole if whole.runs else whole.value))), depth + 1)
         self.outcome = self.list.status
         self.blocks, self.list = before
@@ -475,6 +551,25 @@ class Script:
     def _conditional_here(self) -> bool:
         """Whether the way to here is not settled within the function that is called; its arguments are its own."""
         return any(block.taken is None for block in self.blocks if block.keyword != "call")
+
+    @property
+    def _fork_here(self) -> Fork | None:
+        return next((block.fork for block in reversed(self.blocks) if block.fork is not None), None)
+
+    @property
+    def _perhaps(self) -> bool:
+        """Whether a command may or may not be reached on the way that is followed."""
+        return self.list.reached is None or any(
+            block.perhaps if block.keyword == "call" else block.taken is None and block.fork is None
+            for block in self.blocks
+        )
+
+    @property
+    def _perhaps_here(self) -> bool:
+        """Whether a command may or may not be reached on the way that is followed within the function that is called."""
+        return self.list.reached is None or any(
+            block.keyword != "call" and block.taken is None and block.fork is None for block in self.blocks
+        )
 
     @property
     def _conditional(self) -> bool:

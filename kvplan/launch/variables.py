@@ -11,6 +11,7 @@ from kvplan.launch.words import MOST_CHARACTERS, Given, Piece, Word, substitutio
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SIMPLE = re.compile(r"\$([A-Za-z_]\w*|[0-9@*#?$!-])", re.ASCII)
 _BRACED = re.compile(r"(#?)([A-Za-z_]\w*|[0-9@*]+)(\[[^\]]*\])?(.*)", re.ASCII | re.DOTALL)
+_THROUGH = re.compile(r"!([A-Za-z_]\w*)(?:(:?[-=+?]).*)?", re.ASCII | re.DOTALL)
 _ITEMS = re.compile(r"\$(?:[@*]|\{(?:[@*]|\w+\[[@*]\])\})", re.ASCII)
 _IN_ONE = re.compile(r"\$(?:\*|\{(?:\*|\w+\[\*\]))", re.ASCII)
 _ARITHMETIC = re.compile(r"[\d\s+*/%()<>=!-]+", re.ASCII)
@@ -147,6 +148,8 @@ class Variables:
             return self._sum(text) if written.startswith("$((") else None
         if not written.startswith("${"):
             return self._named(written[1:], whole=written[1:] in ("@", "*"))
+        if (through := _THROUGH.fullmatch(written[2:-1])) is not None:
+            return self._through(through, text, depth)
         match = _BRACED.fullmatch(written[2:-1])
         if match is None or depth > _DEEPEST:
             return None
@@ -168,6 +171,15 @@ class Variables:
             return _changed(known, rest) if isinstance(known, Text) else None
         start = 2 + len(name) + len(index or "") + len(how[0])
         return self._given(name, known, how[0], text.cut(start, len(written) - 1), depth)
+
+    def _through(self, match: re.Match[str], text: Text, depth: int) -> Text | list[Word] | None:
+        """Return what `${!NAME}` or `${!NAME:-other}` stands for: the variable that another one names."""
+        pointer = self._named(match[1], whole=False)
+        name = pointer.value if isinstance(pointer, Text) and _NAME.fullmatch(pointer.value) else ""
+        known = self._named(name, whole=False) if name else None
+        if not match[2] or depth > _DEEPEST or match[1] in self.open:
+            return known
+        return self._given(name, known, match[2], text.cut(2 + match.end(2), len(text.value) - 1), depth)
 
     def _given(
         self, name: str, known: Text | list[Word] | None, how: str, other: Text, depth: int

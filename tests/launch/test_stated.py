@@ -340,3 +340,10 @@ def test_any_words_are_read(engine, texts, wrapped):
     found = read_stated(launch, None, lambda _: "tp_size: 2\na: [b")
     for problem in found.problems:
         assert problem.message
+
+
+def test_a_truth_value_behind_a_switch_is_no_model():
+    """`--enforce-eager false` is said to be wrong, and the model that a flag names stays the model."""
+    found = state("vllm", "--model org/m --enforce-eager false")
+    assert values(found)["model"] == "org/m"
+    assert kinds(found) == [("value", "false")]

@@ -45,6 +45,9 @@ def read_vllm_stated(launch: Launch, release: str | None, read_file: Callable[[s
     model = read.values.get("--model")
     if read.model is not None and model is not None and unsettled(read.model.value):
         found.open_words += read.model.words  # it holds flags, most likely
+    elif read.model is not None and model is not None and str(read.model.value).lower() in ("true", "false"):
+        message = f"{read.model.value} stands alone, behind a flag that takes no value: vLLM takes it for the model."
+        found.problems.append(Problem("value", message, "Leave it out.", read.model.words))
     else:
         model = read.model or model
     if model is not None:

@@ -66,8 +66,10 @@ BRANCHES = {
         [["a"]],
     ),
     "both sides of a switch that a caller may give are seen": (
-        'MULTI=false\nfor a in "$@"; do case $a in --multi) MULTI=true;; esac; done\n'
-        'if [ "$MULTI" = true ]; then vllm serve many; else vllm serve one; fi',
+        (
+            'MULTI=false\nfor a in "$@"; do case $a in --multi) MULTI=true;; esac; done\n'
+            'if [ "$MULTI" = true ]; then vllm serve many; else vllm serve one; fi'
+        ),
         [["many"], ["one"]],
     ),
     "positional words grow on some ways": (

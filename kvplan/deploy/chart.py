@@ -20,10 +20,11 @@ _MODEL = (
     "modelId", "modelID", "model_id", "hfModelId", "hfModelID", "huggingfaceId", "huggingFaceId", "hf_model_id", "hfModel",
     "hf_model", "modelReference", "modelRepo", "model_repo", "repoId", "repo_id", "modelURI", "modelUri", "model_uri",
     "modelURL", "modelUrl", "modelPath", "model_path", "modelSource", "hfModelName", "hf_model_name",
-    "huggingface_name", "hf_name", "modelName", "model_name", "MODEL_ID", "MODEL_NAME",
+    "huggingface_name", "hf_name", "huggingfaceName", "huggingFaceName", "hfName", "modelName", "model_name", "MODEL_ID",
+    "MODEL_NAME", "ollamaModel", "vllmModel", "llmModel",
 )  # fmt: skip
 _IN_MODEL = (
-    "id", "hf", "hfId", "huggingface", "repo", "repoId", "repository", "source", "uri", "url", "path", "localPath", "name",
+    "id", "hf", "hfId", "hfID", "huggingface", "repo", "repoId", "repository", "source", "uri", "url", "path", "localPath", "name",
 )  # fmt: skip
 _OWNERS = ("organization", "organisation", "org", "owner", "author")
 # Where a model lies, in maps of any name; other addresses are those of services.
@@ -33,7 +34,10 @@ _COUNTS = (
     "gpus", "gpuCount", "gpu_count", "numGpus", "num_gpus", "numGPUs", "nGpus", "gpuRequestCount", "requestGPU", "gpusPerPod",
     "gpusPerNode", "gpuLimit", "gpuRequest",
 )  # fmt: skip
-_TYPES = ("gpuType", "gpu_type", "gpuModel", "gpuProduct", "acceleratorType", "gpuModels", "gpuName")
+_TYPES = (
+    "gpuType", "gpu_type", "gpuModel", "gpu_model", "gpuProduct", "acceleratorType", "gpuModels", "gpuName", "gpu_product",
+    "gpu_name",
+)  # fmt: skip
 _HUB = re.compile(r"(?:hf://)?[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 # Vendors, which charts also write under `type`.
 _VENDORS = re.compile(r"nvidia|amd|intel|gpu|cpu|tpu|nvidia\.com/.*|amd\.com/.*|cuda|rocm", re.IGNORECASE)
@@ -119,6 +123,7 @@ def count_in(scopes: tuple[Node, ...]) -> Given | None:
         gpu = scope.first("gpu", "gpus", "accelerator")
         node = node or (gpu if gpu.number is not None else gpu.first("count", "number", "gpus", "limit"))
         node = node or scope.get("resources").first("gpu", "gpus")
+        node = node or scope.get("resources", "limits", "gpu", "number")
     return count_of(node) if node.number is not None else None
 
 
@@ -135,10 +140,8 @@ def gpu_types_in(scopes: tuple[Node, ...]) -> tuple[Given, ...]:
         if found := gpu_types(_without_preferences(scope)):
             return found
     for scope in below(scopes):
-        keys = [scope.get(key) for key in _TYPES] + [
-            scope.first("gpu", "accelerator").first("type", "model", "product", "name")
-        ]
-        for node in keys:
+        keys = [each.get(key) for each in (scope, scope.get("resources")) for key in _TYPES]
+        for node in (*keys, scope.first("gpu", "accelerator").first("type", "model", "product", "name")):
             found = tuple(
                 one for each in node.each() if (one := given(each)) and not _VENDORS.fullmatch(str(one.value))
             )

@@ -33,13 +33,13 @@ _TRAINING = frozenset({
     "train_micro_batch_size", "grpo", "ppo", "warmup_steps", "weight_decay", "global_batch_size", "rollout",
 })  # fmt: skip
 # Lists and texts of flags.
-_FLAGS = re.compile(r"(?:.*[_-])?(?:args|arguments|flags|cmd|command|options|params)", re.IGNORECASE)
+_FLAGS = re.compile(r"(?:.*[_-])?(?:args|arguments|flags|cmd|command|options|params)(?:_template)?", re.IGNORECASE)
 # `--max-model-len 4096` in one item; others may be JSON.
 _SEVERAL = re.compile(r"\s*-{1,2}[A-Za-z][\w.-]*[=\s]\s*\S+\s+\S|\s*-{1,2}[A-Za-z][\w.-]*\s+\S")
 # Of a map's keys, so many must be the engine's, where its own key says that they are and elsewhere: wrappers add some.
 _SOME, _HALF = 0.4, 0.5
 # What answers as an engine does and holds no model; what is put over settings that stand elsewhere.
-_PRETENDS = re.compile(r"mock|simulat|overrides?$|variants?$", re.IGNORECASE)
+_PRETENDS = re.compile(r"mock|simulat|overrides?$|variants?$|presets?$|hardware", re.IGNORECASE)
 _DEEPEST, _MOST = 8, 100
 
 

@@ -15,8 +15,9 @@ from kvplan.launch.images import read_image
 from kvplan.launch.text import Text, join
 from kvplan.launch.words import Word
 
-PRODUCTION_STACK, LLM_D, KUBEAI, NIM, OPEA, OTHER = "production-stack", "llm-d", "kubeai", "nim", "opea", "other"
-CHARTS = (PRODUCTION_STACK, LLM_D, KUBEAI, NIM, OPEA)
+PRODUCTION_STACK, LLM_D, KUBEAI, NIM, OPEA, OLLAMA = "production-stack", "llm-d", "kubeai", "nim", "opea", "ollama"
+APP_TEMPLATE, OTHER = "app-template", "other"
+CHARTS = (PRODUCTION_STACK, LLM_D, KUBEAI, NIM, OPEA, OLLAMA, APP_TEMPLATE)
 # Names of engines, as sub-charts and keys are called after them, to the contract's.
 ENGINES = {
     "vllm": "vllm", "sglang": "sglang", "tgi": "tgi", "text-generation-inference": "tgi", "tensorrt-llm": "tensorrt-llm",
@@ -42,6 +43,7 @@ _DEEPEST, _MOST_BLOCKS = 8, 500
 _CLIENT = re.compile(
     r"(?:api|base|server|service|llm|external|inference)?_?-?(?:url|uri|endpoint|host|api_?-?base)", re.IGNORECASE
 )
+_ASKS = re.compile(r"(?:ollama|vllm|sglang|tgi|openai|llm)_?(?:api)?_?(?:base)?_?(?:url|endpoint|host)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,10 @@ def _looks_like_values(root: Node) -> bool:
     return score + 2 * sum(bool(each.get("image", "repository").string) for each in maps) > 1
 
 
+# What a chart's reader has read of its values; engines may stand beside it.
+_READ = ((KUBEAI, "catalog"), (OLLAMA, "ollama"), (APP_TEMPLATE, "controllers"))
+
+
 def _walk(
     node: Node, path: str, root: Node, document: Document, values: bool, depth: int, inside: bool = False
 ) -> Iterator[Block]:
@@ -141,16 +147,18 @@ def _walk(
         return
     key = path.rpartition(".")[2]
     chart, engine = _claim(node, key, values)
+    if not chart and values and depth and (engine := _engine_of_arguments(node, root)):
+        chart = OTHER  # one of several that share the image at the top
     claimed = bool(chart) and not (inside and engine_of_image(node) is None)
     if claimed:
         yield Block(chart, path, node, root, document, engine)
         if chart in (PRODUCTION_STACK, LLM_D):
             return
-        inside = inside or chart != KUBEAI
+        inside = inside or chart not in (KUBEAI, OLLAMA)
     chosen = _chosen(node)
     found = False
     for name, value in node.entries():
-        if name.value in _CLOSED or (chart == KUBEAI and name.value == "catalog"):
+        if name.value in _CLOSED or (chart, name.value) in _READ:
             continue
         if inside and name.value in (*SETTINGS_MAPS, *SEVERAL):
             continue
@@ -196,7 +204,14 @@ def _claim(node: Node, key: str, values: bool) -> tuple[str, str]:
         return NIM, "nim"
     if not values:
         return "", ""
-    has_model, runs, set_up = node.first(*_HAS_MODEL), node.first(*_RUNS), node.first(*_SETTINGS)
+    if any(each.get("containers").kind == "map" for _, each in node.get("controllers").entries()):
+        return APP_TEMPLATE, ""
+    own_ollama = node.get("ollama")
+    if own_ollama.kind == "map" and _is_ollama(own_ollama):
+        return OLLAMA, "ollama"
+    has_model, runs, set_up = node.first(*_HAS_MODEL), node.first(*_RUNS), node.first(*SETTINGS)
+    if any(_ASKS.fullmatch(key.value) and value.string for key, value in node.entries()):
+        return "", ""  # a program that uses an engine's image to ask one: a downloader of models, a test
     if named and (has_model or runs or set_up or node.first("command") or node.get("image", "command")):
         return OTHER, named
     if is_client(node):
@@ -210,20 +225,52 @@ def _claim(node: Node, key: str, values: bool) -> tuple[str, str]:
     set_by_key = bool(set_up) or len(list(islice(settings_in(node, by_key), 2))) > 1
     if by_key and (has_model or set_by_key) and (runs or set_by_key or image is not None):
         return OTHER, by_key
+    if (by_key and _asks_for_gpus(node) and image is None) or (own and node.get("storageUri").string):
+        return OTHER, by_key or own
     return "", ""
+
+
+def _is_ollama(node: Node) -> bool:
+    """Whether a map is the part of the Ollama chart's values that says what is served and on what."""
+    models, gpu = node.get("models"), node.get("gpu")
+    pulls = models.kind == "map" and bool(
+        {"pull", "run", "create", "clean"} & {key.value for key, _ in models.entries()}
+    )
+    listed = models.kind == "list" and all(each.string for each in models.items)
+    beside = node.first("image", "resources", "args", "url", "baseUrl", "model", "env")
+    on_gpu = gpu.kind == "map" and isinstance(gpu.get("enabled").typed, bool)
+    return not beside and (pulls or listed or on_gpu) and not (is_off(node) or is_client(node))
+
+
+def _asks_for_gpus(node: Node) -> bool:
+    limits = node.get("resources", "limits")
+    return node.get("gpuCount").number is not None or any(key.value.endswith(".com/gpu") for key, _ in limits.entries())
+
+
+def _engine_of_arguments(node: Node, root: Node) -> str:
+    """Return the engine whose arguments a map without an image holds, the model among them; "" for none.
+
+    They are llama.cpp's if they name its files, and else those of the engine whose image stands at the top of the values.
+    """
+    texts = [item.string for item in node.get("args").items[:100]]
+    if node.get("image") or not texts:
+        return ""
+    if any(text in ("-m", "--model", "-hf") for text in texts) and any(text.endswith(".gguf") for text in texts):
+        return "llama.cpp"
+    return (engine_of_image(root) or "") if any(text.startswith("--model") for text in texts) else ""
 
 
 _ONE_MODEL = (
     "model", "modelId", "modelID", "model_id", "modelName", "model_name", "modelPath", "model_path", "modelURL", "modelUri",
-    "modelReference", "huggingfaceId", "hfModel",
+    "modelReference", "huggingfaceId", "hfModel", "ollamaModel", "vllmModel", "llmModel",
 )  # fmt: skip
-_HAS_MODEL = (*_ONE_MODEL, "config", "models")
+_HAS_MODEL = (*_ONE_MODEL, "storageUri", "config", "models")
 # Maps beside or in an engine's values that hold its settings.
 SETTINGS_MAPS = (
     "vllm", "vllmConfig", "sglang", "tgi", "trtllm", "tensorrtllm", "lmdeploy", "ollama", "llamacpp", "llamaCpp", "config",
     "configuration", "engine", "engineConfig", "server", "runtime", "params", "parameters", "modelParameters", "modelConfig",
     "settings", "serve", "serving", "inference", "modelServer", "model", "options", "flags", "deployment", "deploy",
-    "workload", "job",
+    "workload", "job", "servingModel", "predictor", "worker",
 )  # fmt: skip
 # Lists and maps of models that share the rest of the values.
 SEVERAL = ("models", "modelSpecs", "deployments", "instances", "engines")
@@ -231,7 +278,7 @@ _RUNS = (
     "resources", "replicaCount", "replicas", "nodeSelector", "gpus", "gpu", "gpuCount", "env", "args", "extraArgs",
     "configFile", "modelServer", "deployment", "tolerations", "extraEnv", "job", "affinity", "runtimeClassName",
 )  # fmt: skip
-_SETTINGS = (
+SETTINGS = (
     "tensorParallelSize", "tensor_parallel_size", "maxModelLen", "max_model_len", "gpuMemoryUtilization",
     "gpu_memory_utilization", "tpSize", "memFractionStatic", "contextLength",
 )  # fmt: skip

@@ -93,10 +93,10 @@ def _verb(words: Sequence[Word]) -> int:
 
 def _holds_flags(words: Sequence[Word], at: int) -> bool:
     """Whether a variable among the flags stands for more of them (`docker run $GPU_FLAGS vllm/vllm-openai ...`): no image does."""
-    return re.fullmatch(r"\$\{?[\w@*\[\]]+\}?", words[at].text) is not None and any(
+    return re.fullmatch(rf"\$\{{?[\w@*\[\]]+\}}?|{MASK}+", words[at].text) is not None and any(
         ("/" in word.text or ":" in word.text) and read_image(word.text).engine is not None
         for word in words[at + 1 : at + 60]
-        if not word.text.startswith("-")
+        if not word.text.startswith(("-", "/", "."))
     )
 
 

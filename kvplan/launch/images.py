@@ -26,7 +26,7 @@ _ENGINES = (
 _OTHER_DEVICES = re.compile(r"(?:^|[-_/:.])(cpu|tpu|neuron|xpu|hpu|gaudi|habana|ascend|npu|arm64-cpu)(?:$|[-_/:.\d])")
 # Services of NIM that serve no language model; vLLM's own router and helpers.
 _OTHER_MODELS = re.compile(
-    r"embed|rerank|riva|parakeet|whisper|maxine|\btts\b|\basr\b|ocr|clip|retriev|vllm-(?:router|operator|sr)"
+    r"embed|rerank|riva|parakeet|whisper|maxine|(?<![a-z])(?:tts|asr)(?![a-z])|ocr|clip|retriev|vllm-(?:router|operator|sr)"
 )
 # What stands beside an engine and is called after it.
 _HELPERS = re.compile(

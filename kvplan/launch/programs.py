@@ -57,6 +57,7 @@ PROGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ollama": ("ollama", ("serve",)),
     "lmdeploy": ("lmdeploy", ("serve", "api_server")),
     "transformers": ("transformers", ("serve",)),
+    "trl": ("vllm", ("vllm-serve",)),
 }
 # Modules of engines; those of NVIDIA Dynamo and KServe run the engine that they name with its own flags.
 _MODULES = {
@@ -65,9 +66,11 @@ _MODULES = {
     "lmdeploy.serve.openai.api_server": "lmdeploy", "lmdeploy": "lmdeploy", "sglang.cli.main": "sglang",
     "transformers": "transformers", "dynamo.vllm": "vllm", "dynamo.sglang": "sglang", "dynamo.trtllm": "tensorrt-llm",
     "huggingfaceserver": "vllm", "dynamo.sglang.worker": "sglang", "dynamo.vllm.main": "vllm",
+    "trl.scripts.vllm_serve": "vllm",
 }  # fmt: skip
 # Of these, those of programs that stand around an engine, with flags of their own; and those that take what the program takes.
-WRAPPING_MODULES = ("dynamo.", "huggingfaceserver", "llama_cpp.server")
+WRAPPING_MODULES = ("dynamo.", "huggingfaceserver", "llama_cpp.server", "trl.")
+WRAPPING_PROGRAMS = ("trl",)
 PROGRAM_MODULES = {
     "lmdeploy": "lmdeploy", "transformers": "transformers", "tensorrt_llm.commands.serve": "trtllm-serve",
     "sglang.cli.main": "sglang",

@@ -280,7 +280,7 @@ class Script:
                         break
             value = self._tested(words[1], whole=True)[0]
             block.word = None if UNSETTLED.search(value) else value
-            value = right_side(self.variables, words[1], 0).value
+            value = self._by_default(words[1], whole=True)[0]
             block.default = None if UNSETTLED.search(value) else value
         names = [word.text for word in words]
         if "in" in names[2:]:
@@ -316,9 +316,12 @@ class Script:
 
     def _by_default(self, word: Word, *, whole: bool) -> list[str]:
         """Return a word of a condition with its variables put in, defaults for what a caller may give among them."""
-        if whole:
-            return [right_side(self.variables, word, 0).value]
-        return [each.text for each in self.variables.fields(word)] or [""]
+        before = self.variables.arguments
+        if before is None:
+            self.variables.arguments = []  # a script that is called with nothing
+        found = [right_side(self.variables, word, 0).value] if whole else [e.text for e in self.variables.fields(word)]
+        self.variables.arguments = before
+        return found or [""]
 
     def _loop(self, words: list[Word]) -> None:
         """Set the variable of `for NAME in ...`: to its value if there is one, else it is open."""

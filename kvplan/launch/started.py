@@ -100,7 +100,8 @@ def _of_program(words: Sequence[Word], at: int, name: str, around: Around) -> La
             verbs = ()  # `trtllm-serve MODEL`
         else:
             raise no_engine(" ".join([name, *follows])[:80])
-    return launched(words[at + 1 + len(verbs) :], around, engine, Given(name, (words[at],)))
+    found = launched(words[at + 1 + len(verbs) :], around, engine, Given(name, (words[at],)))
+    return replace(_of_module(found), wrapped=True) if name in programs.WRAPPING_PROGRAMS else found
 
 
 def _of_graph(words: Sequence[Word], at: int, around: Around) -> Launch | None:

@@ -177,7 +177,8 @@ class Variables:
         pointer = self._named(match[1], whole=False)
         name = pointer.value if isinstance(pointer, Text) and _NAME.fullmatch(pointer.value) else ""
         known = self._named(name, whole=False) if name else None
-        if not match[2] or depth > _DEEPEST or match[1] in self.open:
+        # Without anything behind it, what it stands for is asked from outside.
+        if not match[2] or depth > _DEEPEST or match[1] in self.open or match.end(2) == match.end():
             return known
         return self._given(name, known, match[2], text.cut(2 + match.end(2), len(text.value) - 1), depth)
 

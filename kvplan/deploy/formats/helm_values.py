@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 
 from kvplan.deploy import chart
 from kvplan.deploy.engine_settings import recognised, words_of
 from kvplan.deploy.file import File
-from kvplan.deploy.helm import ENGINES, OTHER, SEVERAL, Block, blocks, image_of, is_off
-from kvplan.deploy.keys import json_text, words_in
+from kvplan.deploy.helm import ENGINES, OTHER, SETTINGS, SEVERAL, Block, blocks, image_of, is_off
+from kvplan.deploy.keys import words_in
 from kvplan.deploy.overlay import mapping, mapping_of
 from kvplan.deploy.pods import Stream, container_workload, count_of, quantity, value_text
 from kvplan.deploy.settings import settings_in
 from kvplan.deploy.tree import NOTHING, Node
+from kvplan.deploy.values_file import listed, put_values_as_file
 from kvplan.deploy.workload import Workload, given, word, words
 from kvplan.launch.images import read_image
 from kvplan.launch.words import Given, Word
@@ -22,10 +22,8 @@ _ARGS = (
     "engine_args", "engineExtraArgs", "serverArgs", "serverExtraArgs", "extraCmdArgs", "runtimeArgs", "modelArgs",
     "extraEngineArgs",
 )  # fmt: skip
-_CONFIGURATION = re.compile(r"--config[= ](/[\w./-]+)", re.ASCII)
 # Variables that start scripts of images put behind the command.
 _VARIABLES = ("EXTRA_ARGS", "VLLM_ARGS", "ENGINE_ARGS", "SERVER_ARGS")
-_MOST_MAPS = 2000
 _SEVERAL_WORDS = re.compile(r"-{1,2}[A-Za-z][\w.-]*\s+\S")
 
 
@@ -41,7 +39,7 @@ def read(file: File) -> Iterator[Workload]:
                 scopes = tuple(each for each in (part, block.node, *block.parts, *top) if each)
                 workload = _workload(block, name, scopes)
                 _put_configuration(workload, block, scopes, file)
-                _put_values_as_file(workload, block)
+                put_values_as_file(workload, block.root, block.engine)
                 if _starts_something(workload):
                     yield workload
 
@@ -54,7 +52,7 @@ def _top(block: Block) -> Node:
 
 def _parts(several: Node) -> Iterator[tuple[str, Node]]:
     for key, value in several.entries():
-        if value.kind == "map" and chart.model_of((value,)) is not None:
+        if value.kind == "map" and (chart.model_of((value,)) is not None or value.first(*SETTINGS)):
             yield key.value, value
     for index, item in enumerate(several.items):
         if item.kind == "map" and chart.model_of((item,)) is not None:
@@ -86,6 +84,10 @@ def _workload(block: Block, part: str, scopes: tuple[Node, ...]) -> Workload:
     arguments += _of_variables(workload)
     _say_what_runs(workload, block.engine, command, arguments)
     workload.adds = tuple(_settings(block.engine, scopes))
+    if block.engine == "ollama":
+        for variable, keys in _OLLAMA.items():
+            if variable not in workload.environment and (one := given(chart.value_in(scopes, keys))) is not None:
+                workload.environment[variable] = one
     if not _names_model(workload) and block.engine != "ollama":
         workload.half = "the chart's template, which says what runs"
     workload.notes = (
@@ -118,9 +120,23 @@ def _names_model(workload: Workload) -> bool:
 def _starts_something(workload: Workload) -> bool:
     """Whether anything but an image's name says that an engine runs: images of programs beside engines are named alike."""
     told = any(name.startswith(_OWN_VARIABLES) for name in workload.environment)
-    return bool(_names_model(workload) or workload.words or workload.adds or workload.gpus.count is not None or told)
+    itself = workload.image is not None and _ITSELF.search(workload.image.text) is not None
+    stated = _names_model(workload) or workload.words or workload.adds or workload.gpus.count is not None
+    return bool(stated or told or itself)
 
 
+# Images that are called as an engine is, and by nothing more.
+_ITSELF = re.compile(
+    r"(?:^|/)(?:ollama|vllm|vllm-openai|sglang|llama\.cpp|llama-cpp|lmdeploy|text-generation-inference)(?:[:@]|$)"
+)
+
+# What charts call the variables of Ollama.
+_OLLAMA = {
+    "OLLAMA_CONTEXT_LENGTH": ("contextLength", "context_length", "numCtx", "num_ctx", "contextSize"),
+    "OLLAMA_NUM_PARALLEL": ("numParallel", "num_parallel"),
+    "OLLAMA_KV_CACHE_TYPE": ("kvCacheType", "kv_cache_type"),
+    "OLLAMA_MAX_LOADED_MODELS": ("maxLoadedModels", "max_loaded_models"),
+}
 # Engines that are told everything by variables of these names.
 _OWN_VARIABLES = ("OLLAMA_NUM_", "OLLAMA_MAX_", "OLLAMA_FLASH_", "OLLAMA_CONTEXT_", "OLLAMA_KV_", "LLAMA_ARG_")
 
@@ -137,26 +153,6 @@ def _put_configuration(workload: Workload, block: Block, scopes: tuple[Node, ...
         workload.half = f"the engine's configuration in {name[:80]}"
     elif workload.words is not None:
         workload.words = (*words_of(root, found.engine), *workload.words)
-
-
-def _put_values_as_file(workload: Workload, block: Block) -> None:
-    """Put in the settings among the values that charts make the file of, which the command names."""
-    texts = [each.text for each in (*(workload.command or ()), *workload.args, *(workload.words or ()))]
-    match = _CONFIGURATION.search(" ".join(texts))
-    if match is None:
-        return
-    for node in islice(block.root.walk(), _MOST_MAPS):
-        settings = _listed(node)
-        found = recognised(settings)
-        if found is not None and found.engine == block.engine and (text := json_text(settings)) is not None:
-            workload.files[match[1]] = text
-            return
-
-
-def _listed(node: Node) -> Node:
-    """Return a list of keys and values (`- {key: max-model-len, value: 4096}`) as the mapping that it means."""
-    pairs = [(each.first("key", "name"), each.get("value")) for each in node.items]
-    return mapping(node, pairs) if pairs and all(key.string and value for key, value in pairs) else node
 
 
 def _say_what_runs(workload: Workload, engine: str, command: tuple[Word, ...], arguments: tuple[Word, ...]) -> None:
@@ -187,7 +183,7 @@ def _arguments(scopes: tuple[Node, ...], engine: str) -> tuple[Word, ...]:
             if id(node) in seen:
                 continue
             seen.add(id(node))
-            if node.kind == "list" and (named := _listed(node)) is not node:
+            if node.kind == "list" and (named := listed(node)) is not node:
                 found += words_of(named, engine)
             elif node.kind == "list":
                 for item in node.items:

@@ -233,3 +233,60 @@ def test_odd_values_do_no_harm(odd):
     inner = "{model: [x], args: 3, extraArgs: {a: {b: c}}, gpu: [], models: x}"
     text = f"image: {odd}\nvllm: {inner}\nresources: x\nenv: 3\nreplicaCount: []\n"
     read(helm_values, text, "values.yaml")
+
+
+@pytest.mark.parametrize(
+    "text, engine",
+    [
+        ("image: {repository: ollama/ollama}\nresources: {limits: {memory: 2Gi}}\n", "ollama"),
+        ("image: {registry: r.example.com, repository: apps/llama.cpp}\nnodeSelector: {gpu: 'true'}\n", "llama.cpp"),
+    ],
+)
+def test_an_image_that_is_the_engine_itself_starts_it(text, engine):
+    """Where the image is called as the engine and by nothing more, the chart runs it, whatever else the values say."""
+    (found,) = read(helm_values, text, "values.yaml")
+    assert found.engine == engine
+
+
+def test_programs_that_are_called_after_an_engine_start_none():
+    """An image with more in its name than the engine's is rather a program beside it."""
+    assert (
+        read(
+            helm_values,
+            "image: {repository: acme/vllm-dashboards}\nresources: {limits: {memory: 2Gi}}\n",
+            "values.yaml",
+        )
+        == []
+    )
+
+
+def test_several_may_share_the_image_at_the_top():
+    """Maps with an engine's arguments and no image run the one that stands at the top of the values."""
+    text = (
+        "image: {repository: acme/vllm, tag: '1'}\nruntimes:\n"
+        "  small: {name: a, args: [--model, org/small]}\n  large: {name: b, args: [--model=org/large]}\n"
+    )
+    assert [(each.name, each.engine) for each in read(helm_values, text, "values.yaml")] == [
+        ("values runtimes.small", "vllm"),
+        ("values runtimes.large", "vllm"),
+    ]
+
+
+def test_arguments_with_a_gguf_file_are_llama_cpps():
+    """`-m FILE.gguf` tells the engine where no image does."""
+    text = (
+        "ingress: {host: h}\nreplicaCount: 1\nmodels:\n"
+        "  - {name: a, args: [-m, /models/q.gguf], resources: {limits: {nvidia.com/gpu: 1}}}\n"
+    )
+    (found,) = read(helm_values, text, "values.yaml")
+    assert (found.engine, found.gpus.count.value) == ("llama.cpp", 1)
+
+
+def test_keys_of_ollamas_charts_are_its_variables():
+    """What charts call contextLength and the like is the variable that Ollama reads."""
+    (found,) = read(
+        helm_values,
+        "image: {repository: ollama/ollama}\nserver: {contextLength: 65536}\ngpu: {count: 1}\n",
+        "values.yaml",
+    )
+    assert found.environment["OLLAMA_CONTEXT_LENGTH"].value == "65536"

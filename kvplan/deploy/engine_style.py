@@ -30,7 +30,7 @@ _RUNPOD = (
     "MAX_MODEL_LEN", "GPU_MEMORY_UTILIZATION", "TENSOR_PARALLEL_SIZE", "PIPELINE_PARALLEL_SIZE", "QUANTIZATION", "KV_CACHE_DTYPE",
     "MAX_NUM_SEQS", "MAX_NUM_BATCHED_TOKENS", "DTYPE", "BLOCK_SIZE", "CPU_OFFLOAD_GB",
 )  # fmt: skip
-_MODELS = ("MODEL_NAME", "MODEL_ID", "MODEL")
+_MODELS = ("MODEL_NAME", "MODEL_ID", "MODEL", "MODEL_PATH")
 _OTHER_NAMES = {
     "MAX_NUM_SEQ": "--max-num-seqs",
     "TENSOR_PARALLELISM": "--tensor-parallel-size",
@@ -114,7 +114,9 @@ def _looks_like_runpod(launch: Launch) -> bool:
     """Whether nothing but variables tells the engine anything."""
     named = any(name in launch.environment for name in _MODELS)
     own = (*_RUNPOD, *_OTHER_NAMES, *(f"VLLM_{name}" for name in _RUNPOD))
-    return not launch.words and named and sum(name in launch.environment for name in own) > 1
+    image = str(launch.image.value).rpartition("/")[2].partition(":")[0] if launch.image is not None else ""
+    enough = 1 if image == "vllm" else 2  # an image of one's own that is called so is no other program's
+    return not launch.words and named and sum(name in launch.environment for name in own) >= enough
 
 
 def _flag(name: str, given: Given) -> list[Word]:

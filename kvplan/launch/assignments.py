@@ -61,8 +61,8 @@ def right_side(variables: Variables, word: Word, start: int) -> Text:
 
 def adds_to_itself(name: str, word: Word) -> bool:
     """Return whether a value begins with what the variable holds: `ARGS="$ARGS --flag"`, `ARGS=("${ARGS[@]}" --flag)`."""
-    text = word.items[0].text if word.items else word.text[len(name) + 1 :]
-    return re.match(rf"\$(?:{name}\b|\{{{name}(?:\[[@*]\])?\}})", text) is not None
+    text = " ".join(each.text for each in word.items) if word.items else word.text[len(name) + 1 :]
+    return re.search(rf"\$(?:{name}\b|\{{{name}(?:\[[@*]\])?\}})", text) is not None
 
 
 def _keeps(variables: Variables, name: str, value: str, before: Given | None, *, conditional: bool) -> bool:

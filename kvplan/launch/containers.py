@@ -194,7 +194,9 @@ def read_apptainer(words: Sequence[Word]) -> tuple[str, Container] | None:
     while at < len(words) and words[at].text.startswith("-"):
         name, equals, value = words[at].text.partition("=")
         own = words[at]
-        if name in _APPTAINER_TAKES and not equals:
+        follows = words[at + 1].text if at + 1 < len(words) else ""
+        # An image where a value should stand: the value is a variable that is left to be filled in.
+        if name in _APPTAINER_TAKES and not equals and not follows.endswith((".sif", ".simg")):
             at += 1
             value = words[at].text if at < len(words) else ""
         if name == "--env":

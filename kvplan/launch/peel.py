@@ -327,9 +327,10 @@ def _in_container(words: Sequence[Word], around: Around, read_file: Callable[[st
         around, environment=found.environment, gpus=found.gpus, image=Given(found.image.text, (found.image,))
     )
     entrypoint = found.entrypoint
-    program = (
-        None if entrypoint is None else [Word(entrypoint.value, origin="--entrypoint")] if entrypoint.value else []
-    )
+    program = None
+    if entrypoint is not None:
+        value = Word(entrypoint.value, origin="--entrypoint", place=entrypoint.words[-1].place)
+        program = [value] if entrypoint.value else []
     return _image(found.image, found.rest, program, inside, read_file)
 
 
@@ -384,11 +385,17 @@ def _image(
     ]
 
 
+_ITSELF = re.compile(r"(?:^|/)(?:vllm|sglang|lmdeploy|llama\.cpp|llama-cpp)(?:[:@]|$)")
+_MODELS = ("MODEL", "MODEL_ID", "MODEL_NAME", "MODEL_PATH")
+
+
 def _told_by_variables(image: Image, around: Around) -> bool:
     """Whether a container's variables are its engine's flags: SageMaker's, DJL's, RunPod's worker's."""
     if any(name.startswith(programs.FLAG_VARIABLES) for name in around.environment):
         return True
-    return "worker" in image.name and "MODEL_NAME" in around.environment
+    # An image that is called as the engine, and a start script in it that asks for the model.
+    itself = _ITSELF.search(image.name) is not None and not around.environment.keys().isdisjoint(_MODELS)
+    return itself or ("worker" in image.name and "MODEL_NAME" in around.environment)
 
 
 def _behind_subcommand(engine: str, words: Sequence[Word]) -> Sequence[Word]:

@@ -16,11 +16,12 @@ from kvplan.launch.forks import Fork, State, merged
 from kvplan.launch.simple import ALWAYS_YIELDED, CLOSES, OPENS, PASSED, Simple, braces, is_script, simple_commands
 from kvplan.launch.text import Text, join
 from kvplan.launch.variables import Variables
-from kvplan.launch.words import Given, Word, split
+from kvplan.launch.words import Given, Word, split, substitution_end
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ARGUMENT = re.compile(r"\$\{?[1-9@*#]")
 _NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)", re.ASCII)
+_MAY_START = re.compile(r"vllm|sglang|llama|lmdeploy|trtllm|text-generation|docker|podman|nerdctl|apptainer|singularity|\[@\]")
 # Values that hold where nothing else is set around the text.
 _BY_DEFAULT = re.compile(r"\$\{(!?[A-Za-z_]\w*):?[-=]", re.ASCII)
 # `NAME=`, `NAME+=`, `NAME++` between `((` and `))`, and the loop's `((NAME=0; ...`.
@@ -352,6 +353,8 @@ class Script:
                 if first in ("local", "declare", "typeset") and depth:
                     self._keep_outer(word)
                 if ASSIGNMENT.match(word.text):
+                    if "$(" in word.text and depth < _DEEPEST_CALL:
+                        yield from self._substituted(word, depth)
                     self._assign(word)
                     self.outcome = None if "$(" in word.text or "`" in word.text else True
             return
@@ -445,7 +448,8 @@ class Script:
         """Do what a shell does itself, so far as it changes what is read; return whether the command was such a one."""
         variables = self.variables
         if name == "set" and own and own[0].text == "--":
-            variables.arguments = None if self._perhaps_here else own[1:]
+            parsed = len(own) == 2 and UNSETTLED.search(own[1].text) is not None  # what `getopt` made of the arguments
+            variables.arguments = None if self._perhaps_here or parsed else own[1:]
         elif name == "shift":
             count = int(own[0].text) if own and own[0].text.isdecimal() and len(own[0].text) < 5 else 1
             if variables.arguments is not None:
@@ -528,6 +532,23 @@ class Script:
             variables = self.variables
             kept = (variables.values.get(name[0]), variables.arrays.get(name[0]), name[0] in variables.open)
             self.outer.setdefault(name[0], kept)
+
+    def _substituted(self, word: Word, depth: int) -> Iterator[Step]:
+        """Yield what runs in `NAME=$(...)`, where that may start an engine: `ID=$(docker run -d ...)`."""
+        text, at = word.place or Text(word.text), 0
+        while (at := text.value.find("$(", at)) >= 0:
+            end = substitution_end(text.value, at)
+            if end <= at + 2 or text.value.startswith("$((", at):
+                at += 2
+                continue
+            inner = text.cut(at + 2, end - 1)
+            if _MAY_START.search(inner.value):
+                kept, ended, returned = State.of(self.variables), self.ended, self.returned
+                yield from self._eval(inner, depth)
+                self.ended, self.returned = ended, returned  # it is a shell of its own
+                kept.put_into(self.variables)
+                self.steps_left -= kept.size // 8
+            at = end
 
     def _eval(self, whole: Text, depth: int) -> Iterator[Step]:
         before = self.blocks, self.list

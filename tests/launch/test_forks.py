@@ -84,6 +84,21 @@ BRANCHES = {
         'name="${ROLE}_TP"\nvllm serve m --tp ${!name:-2}',
         [["m", "--tp", "2"]],
     ),
+    "what one branch puts before a value is left out": (
+        'A="--a"\nif [ "$X" = y ]; then A="--gpus=all $A"; fi\nvllm serve m $A',
+        [["m", "--a"]],
+    ),
+    "a script that is called with nothing gives itself words": (
+        'if [ $# -eq 0 ]; then set -- m --a; fi\nvllm serve "$@"',
+        [["m", "--a"]],
+    ),
+    "what getopt makes of the arguments is nothing that is known": (
+        (
+            'O=$(getopt -o m: -- "$@")\neval set -- "$O"\nM=a\n'
+            'while true; do case "$1" in -m) M=$2; shift 2;; --) break;; esac; done\nvllm serve $M'
+        ),
+        [["a"]],
+    ),
     "a variable that another one names is that one": ("T=4; name=T\nvllm serve m --tp ${!name}", [["m", "--tp", "4"]]),
 }
 
@@ -91,4 +106,23 @@ BRANCHES = {
 @pytest.mark.parametrize("text, words", BRANCHES.values(), ids=BRANCHES)
 def test_branches(text, words):
     """What a branch sets holds in it, and behind it only what all ways agree on."""
+    assert served(text) == words
+
+
+COMMANDS = {
+    "a container's id is kept": ("ID=$(docker run -d vllm/vllm-openai --model m)", [["--model", "m"]]),
+    "in quotes, with an array, as a condition": (
+        'C=(docker run -d vllm/vllm-openai --model m)\nif ! ID="$("${C[@]}" 2>err)"; then exit 1; fi',
+        [["--model", "m"]],
+    ),
+    "a process's number is kept": ("PID=$(vllm serve m > log & echo $!)", [["m"]]),
+    "what only asks starts none": ("V=$(vllm --version); H=$(vllm serve --help | head)", []),
+    "it is a shell of its own": ("M=a; X=$(M=b; echo vllm; exit 1)\nvllm serve $M", [["a"]]),
+    "a calculation is none": ("N=$((2 * 3)) A=$(( 1 + 1 ))\nvllm serve m$N", [["m6"]]),
+}
+
+
+@pytest.mark.parametrize("text, words", COMMANDS.values(), ids=COMMANDS)
+def test_commands_whose_output_is_kept(text, words):
+    """`NAME=$(...)` runs what stands in it."""
     assert served(text) == words

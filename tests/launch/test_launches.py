@@ -59,6 +59,9 @@ def container(image, args="", command=None, environment=None):
         ("python3 -m dynamo.sglang --model-path m", "sglang", ["--model-path", "m"]),
         ("python3 -m dynamo.trtllm --model-path m", "tensorrt-llm", ["--model-path", "m"]),
         ("python -m huggingfaceserver --model_id=m", "vllm", ["--model_id=m"]),
+        ("python -m trl.scripts.vllm_serve --model m --tensor_parallel_size 2", "vllm",
+         ["--model", "m", "--tensor_parallel_size", "2"]),
+        ("trl vllm-serve --model m", "vllm", ["--model", "m"]),
         # -- what stands before
         ("sudo -E -u llm nohup env -u X A=b nice -n 5 vllm serve m > log 2>&1 &", "vllm", ["m"]),
         ("mpirun -np 2 --allow-run-as-root trtllm-serve m", "tensorrt-llm", ["m"]),
@@ -86,6 +89,8 @@ def container(image, args="", command=None, environment=None):
         ("docker exec -it c vllm serve m", "vllm", ["m"]),
         ("docker --context x container run vllm/vllm-openai m", "vllm", ["m"]),
         ("$CONTAINER_RUNTIME run --gpus all vllm/vllm-openai m", "vllm", ["m"]),
+        ("apptainer exec --nv --pwd x.sif bash -c 'vllm serve m'", "vllm", ["m"]),
+        ("docker run -d --gpus all -e MODEL=m -e PORT=8000 vllm", "vllm", []),
     ],
 )  # fmt: skip
 def test_engines_are_found_with_their_words(text, engine, words):
@@ -129,6 +134,8 @@ def test_engines_are_found_with_their_words(text, engine, words):
         "ray start --head",
         "sleep 5; wait; cd /x; export A=b",
         "docker run ubuntu:22.04 nvidia-smi",
+        "docker run -it --gpus all rocm/vllm",
+        "trl sft --model m",
         "$COMMAND",
         "",
     ],

@@ -97,7 +97,7 @@ def options(
         variables=said | dict(variables or {}),
         context=context,
         users=users,
-        insisted=frozenset(("gpu", "model")),
+        insisted=frozenset(name for name, given in (("gpu", gpu), ("model", model)) if given),
     )
     for one in (facts, configuration.facts, *(each.facts for each in configuration.deployments)):
         check_facts(one)

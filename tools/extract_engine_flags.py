@@ -4,7 +4,7 @@
 
 FOLDER holds one folder a release, named as the release (`0.5.23`), with the files of READERS at their paths in the engine's
 repository; the newest is the table, the older ones tell what is gone. Nothing of them is run. `source`, `versions` and what is
-not in the sources in one place (`inputs`, `positional`, `yaml`, `fixed`, `by_hand`, `told`: a flag's end) stay as they
+not in the sources in one place (`inputs`, `positional`, `yaml`, `fixed`, `means`, `by_hand`, `told`: a flag's end) stay as they
 stand in the file. Defaults are those that the source writes out, of the flags that `inputs` names.
 
 `takes`: `none`; `one`; `maybe` (one or none); `many` (one or more); `each` (one, and each use adds one). `negates` is the flag

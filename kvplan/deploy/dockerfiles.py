@@ -18,6 +18,13 @@ _HEREDOC = re.compile(r"<<(-?)([\"']?)(\w+)\2")
 _DIRECTIVE = re.compile(r"#\s*escape\s*=\s*(\S)", re.IGNORECASE)
 
 
+_COPIED = re.compile(r"--from=(\S+)")
+# A model whose name is not put together by the shell.
+_PULLS = re.compile(r"\bollama[ \t]+(?:pull|run)[ \t]+[\"']?([\w][\w./:-]*)(?=[\s\"';&|)]|$)")
+_MADE = re.compile(r"\bollama[ \t]+create[ \t]+[\"']?([\w][\w./:-]*)")
+_MOST_PULLED = 50
+
+
 @dataclass(slots=True)
 class Stage:
     """One stage of a Dockerfile: what it was built from and what it sets.
@@ -28,6 +35,7 @@ class Stage:
         environment: its variables, those of the stages below it included.
         entrypoint, command: their whole texts, in exec form or shell form; None where it sets none.
         version: of an engine that it installs, where it pins one.
+        pulled: models that are put into it for Ollama while it is built.
         place: of its FROM.
 
     """
@@ -39,6 +47,7 @@ class Stage:
     entrypoint: Text | None = None
     command: Text | None = None
     version: Given | None = None
+    pulled: tuple[Given, ...] = ()
 
 
 def stages(source: Source, arguments: Mapping[str, Text] | None = None) -> list[Stage]:
@@ -81,7 +90,12 @@ def stages(source: Source, arguments: Mapping[str, Text] | None = None) -> list[
         elif name == "CMD":
             found[-1].command, own_command = text, True
         elif name == "RUN":
-            found[-1].version = pinned(interpolated(text, inner, escape="\\$")) or found[-1].version
+            run = interpolated(text, inner, escape="\\$")
+            found[-1].version = pinned(run) or found[-1].version
+            found[-1].pulled = (*found[-1].pulled, *_pulled(run))[:_MOST_PULLED]
+        elif name == "COPY" and ".ollama" in text.value and (stage := _COPIED.search(text.value)) is not None:
+            there = next((each.pulled for each in found[:-1] if each.name == stage[1].lower()), ())
+            found[-1].pulled = (*found[-1].pulled, *there)[:_MOST_PULLED]
     return found
 
 
@@ -108,11 +122,16 @@ def _instructions(source: Source) -> Iterator[tuple[str, Text]]:
     escape = directive[1] if directive else "\\"
     pieces: list[Text] = []
     closes: list[str] = []
+    run: list[Text] = []
     for line in _LINE.finditer(source.text):
         text = line[1].rstrip("\r")
         if closes:
+            run += [whole.cut(line.start(), line.start() + len(text)), Text("\n")] if run else []
             if text.strip() == closes[0]:
                 closes.pop(0)
+                if run and not closes:
+                    yield "RUN", join(run)
+                    run = []
             continue
         if text.lstrip().startswith("#") or (pieces and not text.strip() and line.end() < len(source.text)):
             continue
@@ -128,6 +147,9 @@ def _instructions(source: Source) -> Iterator[tuple[str, Text]]:
         name = match[1].upper()
         if name in ("RUN", "COPY", "ADD"):
             closes = [each[3] for each in _HEREDOC.finditer(joined.value)]
+        if name == "RUN" and closes:
+            run = [joined.cut(match.end()), Text("\n")]
+            continue
         yield name, joined.cut(match.end(), len(joined.value.rstrip()))
 
 
@@ -139,7 +161,19 @@ def _from(text: Text, arguments: Mapping[str, Text], before: list[Stage]) -> Sta
     base = next((stage for stage in reversed(before) if stage.name and stage.name == words[0].text.lower()), None)
     if base is None:
         return Stage(name, words[0], text)
-    return Stage(name, base.image, text, dict(base.environment), base.entrypoint, base.command, base.version)
+    return Stage(
+        name, base.image, text, dict(base.environment), base.entrypoint, base.command, base.version, base.pulled
+    )
+
+
+def _pulled(text: Text) -> Iterator[Given]:
+    """Yield the models that a RUN has Ollama load."""
+    made = {match[1] for match in _MADE.finditer(text.value)}
+    for match in _PULLS.finditer(text.value):
+        if match[1] in made:
+            continue  # of a Modelfile: no name that stands for a model elsewhere
+        own = text.cut(*match.span(1))
+        yield Given(own.value, (Word(own.value, place=own),))
 
 
 def _environment(text: Text, known: Mapping[str, Text]) -> Iterator[tuple[Text, Text]]:

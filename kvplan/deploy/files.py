@@ -18,7 +18,7 @@ _SUFFIXES = frozenset({
     ".yaml", ".yml", ".json", ".sh", ".bash", ".zsh", ".ksh", ".slurm", ".sbatch", ".service", ".container", ".env",
     ".dockerfile", ".containerfile", ".tf", ".hcl", ".nomad", ".py", ".toml", ".properties", ".conf", ".tpl", ".txt",
     ".ps1", ".pbs", ".lsf", ".j2", ".in", ".template", ".bat", ".cmd", ".pbtxt", ".tmpl", ".tftpl", ".gotmpl", ".jinja",
-    ".jinja2", ".erb", ".example", ".sample", ".dist",
+    ".jinja2", ".erb", ".example", ".sample", ".dist", ".ini",
 })  # fmt: skip
 # Names without a telling suffix.
 _NAMES = (

@@ -18,7 +18,8 @@ _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 _HEREDOC = re.compile(r"<<(-?)([A-Za-z_]\w*)[^\n]*\n")
 # Functions whose value is that of their arguments, as far as a reader of settings cares.
 _TRANSPARENT = re.compile(
-    r"(?:jsonencode|yamlencode|tomap|tostring|tolist|toset|merge|concat|trimspace|nonsensitive|sensitive)\s*\("
+    r"(?:jsonencode|yamlencode|yamldecode|jsondecode|base64encode|base64gzip|tomap|tostring|tonumber|tobool|tolist|toset|merge"
+    r"|concat|compact|distinct|trimspace|chomp|nonsensitive|sensitive)\s*\("
 )
 _DEEPEST = 60
 
@@ -33,6 +34,31 @@ def blocks(node: Node, kind: str, labels: int = 0) -> Iterator[tuple[tuple[Node,
     for key, value in node.pairs:
         if key.value == kind:
             yield from _labelled(value, labels, (key,))
+
+
+def choice(node: Node) -> tuple[str, Node, Node] | None:
+    """Return the condition and the two branches of an expression `a ? b : c`; None where it is none."""
+    reader = _Reader(node.source)
+    end, at, depth, found = min(node.end, len(reader.text)), node.start, 0, [0, 0]
+    while at < end and not found[1]:
+        char = reader.text[at]
+        if char == '"':
+            at = reader.string(at).end
+            continue
+        depth += (char in "([{") - (char in ")]}")
+        if depth == 0 and char in "?:" and bool(found[0]) == (char == ":"):
+            found[char == ":"] = at
+        at += 1
+    if not found[1]:
+        return None
+    first, _ = reader.value(reader.skip(found[0] + 1), 1)
+    if first.plain:
+        raw = reader.text[first.start : found[1]].rstrip()
+        first = reader.scalar(
+            reader.whole.cut(first.start, first.start + len(raw)), first.start, first.start + len(raw), plain=True
+        )
+    second, _ = reader.value(reader.skip(found[1] + 1), 1)
+    return reader.text[node.start : found[0]], first, second
 
 
 def _labelled(node: Node, labels: int, above: tuple[Node, ...]) -> Iterator[tuple[tuple[Node, ...], Node]]:
@@ -194,7 +220,8 @@ def _merged(call: Node) -> Node:
     node = Node("map" if "map" in kinds else "list" if "list" in kinds else "scalar", call.source, call.start, call.end)
     for each in call.items:
         node.pairs += each.pairs
-        node.items += each.items
+        # References to others stay among the items, for who knows what they stand for.
+        node.items += each.items if each.kind == "list" else [each] if each.kind == "scalar" and each.plain else []
     return _indexed(node)
 
 

@@ -4,26 +4,43 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from kvplan.deploy.gpu_resources import asked_for, count_of
+from kvplan.deploy.ollama import loaded
 from kvplan.deploy.tree import NOTHING, Document, Node, documents
-from kvplan.deploy.workload import Gpus, Workload, given, word, words
+from kvplan.deploy.workload import Workload, given, word, words
 from kvplan.errors import SettingError
+from kvplan.launch.images import called_after
 from kvplan.launch.text import MASK, Text, join
 from kvplan.launch.words import MOST_CHARACTERS, Given, Word
 from kvplan.units import parse_size
 
-# Extended resources that are GPUs (device plugins of the vendors; `gpu` is Dynamo's own word).
-_COUNTS = (
-    "nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe", "nvidia.com/gpu.shared", "gpu",
-    "google.com/tpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "huawei.com/Ascend910", "huawei.com/ascend-1980",
-)  # fmt: skip
+__all__ = [
+    "TYPE_LABELS",
+    "Stream",
+    "container_workload",
+    "count_of",
+    "gpu_types",
+    "gpu_types_of_terms",
+    "inner_documents",
+    "pod_workloads",
+    "quantity",
+    "read_environment",
+    "resources",
+    "stream_of",
+    "substituted",
+    "title",
+    "value_text",
+    "written",
+]
+
 # Labels of nodes that tell the GPU, the more telling first (GPU feature discovery, GKE, CoreWeave, EKS and Karpenter, Volcano
 # Engine, AKS, Alibaba).
 TYPE_LABELS = (
     "nvidia.com/gpu.product", "cloud.google.com/gke-accelerator", "gpu.nvidia.com/model", "gpu.nvidia.com/class",
     "karpenter.k8s.aws/instance-gpu-name", "eks.amazonaws.com/instance-gpu-name", "k8s.amazonaws.com/accelerator",
     "machine.cluster.vke.volcengine.com/gpu-name", "amd.com/gpu.product-name", "beta.amd.com/gpu.product-name",
-    "node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type", "accelerator", "gpu-type", "gpu.product",
-    "cloud.google.com/gke-tpu-accelerator", "aliyun.accelerator/nvidia_name", "karpenter.k8s.aws/instance-type",
+    "node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type", "accelerator", "accelerator-type", "gpu-type",
+    "gpu.product", "cloud.google.com/gke-tpu-accelerator", "aliyun.accelerator/nvidia_name", "karpenter.k8s.aws/instance-type",
     "kubernetes.azure.com/accelerator",
 )  # fmt: skip
 _SHARED = "/dev/shm"  # noqa: S108  a mount's path in a container
@@ -128,20 +145,31 @@ def container_workload(
     own = written(container.get("name"))
     environment = read_environment(container, stream)
     command = container.get("command")
-    return Workload(
+    found = Workload(
         format=format,
         name=f"{name}, container {own}" if own else name,
         place=(container.get("name") or container).place,
         image=word(container.get("image")),
         command=substituted(words(command.each()), environment) if command.each() else None,
         args=substituted(words(container.get("args").each()), environment),
+        model=loaded(words(container.get("lifecycle", "postStart", "exec", "command").each()), environment),
         environment=environment,
-        gpus=Gpus(**_counts(container.get("resources")), types=types),
+        gpus=asked_for(container.get("resources"), types),
         memory=_size(container.get("resources", "limits", "memory")),
         shared_memory=_shared_memory(container, pod),
         templated=templated,
         files=_mounted(container, pod, stream),
     )
+    _name_by_itself(found, own)
+    return found
+
+
+def _name_by_itself(workload: Workload, container: str) -> None:
+    """Name the engine that a container of a template is called after, where its values give the image and all that runs."""
+    masked = workload.image is not None and MASK in workload.image.text
+    engine = called_after(container) if masked and not workload.command and not workload.args else None
+    if engine is not None:
+        workload.engine, workload.words = engine, ()
 
 
 def substituted(texts: tuple[Word, ...], environment: dict[str, Given]) -> tuple[Word, ...]:
@@ -213,26 +241,6 @@ def read_environment(container: Node, stream: Stream) -> dict[str, Given]:
             if (one := given(value, key)) is not None:
                 found[key.value] = one
     return found
-
-
-def _counts(resources_: Node) -> dict[str, Given | None]:
-    """Return the GPUs that a container asks for; limits count, requests must equal them."""
-    for part in ("limits", "requests"):
-        for key, value in resources_.get(part).entries():
-            name = key.value.strip()
-            if name in _COUNTS:
-                return {"count": count_of(value, key)}
-            if match := re.fullmatch(r"nvidia\.com/mig-(\d+g\.\d+gb)(?:\.\w+)*", name):
-                return {"count": count_of(value, key), "partition": Given(match[1], (Word(key.value, place=key.text),))}
-    return {}
-
-
-def count_of(value: Node, key: Node | None = None) -> Given | None:
-    """Return a number of GPUs, written as a number or a text; a text that is none is kept as it is written."""
-    found = given(value, key)
-    if found is None:
-        return None
-    return Given(value.number, found.words) if value.number is not None else found
 
 
 def gpu_types(spec: Node) -> tuple[Given, ...]:

@@ -10,6 +10,7 @@ from kvplan.deploy.accelerator_names import find_named_gpu
 from kvplan.deploy.engine_style import style_words
 from kvplan.deploy.engine_variables import engine_of
 from kvplan.deploy.file import File
+from kvplan.deploy.gpu_resources import OTHER_KINDS
 from kvplan.deploy.outside import Facts
 from kvplan.deploy.unit import Input, Open, Unit, place_of
 from kvplan.deploy.workload import Workload
@@ -347,7 +348,8 @@ def gpu_from_outside(unit: Unit, facts: Facts) -> str | None:
     if facts.gpu is None or "gpu" in facts.insisted:
         return facts.gpu
     stated = [str(given.value) for given in unit.workload.gpus.types]
-    return None if any(find_named_gpu(text) is not None for text in stated if not is_size(text)) else facts.gpu
+    told = [text for text in stated if not is_size(text)]
+    return None if any(find_named_gpu(text) is not None or OTHER_KINDS.fullmatch(text) for text in told) else facts.gpu
 
 
 def is_size(text: str) -> bool:

@@ -91,6 +91,22 @@ def read_image(name: str) -> Image:
     )
 
 
+def called_after(name: str) -> str | None:
+    """Return the engine that a service or container of one's own is called after: `vllm_server`, `ollama`; None for others."""
+    low = name.lower()
+    if _HELPERS.search(low) or _OTHER_MODELS.search(low) or _BESIDE.search(low):
+        return None
+    return _WORDS.get(re.split(r"[-_]", low)[0]) or _WORDS.get(re.sub(r"[-_.]", "", low))
+
+
+_BESIDE = re.compile(
+    r"(?:^|[-_])(?:g?ui|test\w*|cli|init|pull\w*|setup|config|db|redis|cache|network|data|ctl)(?:$|[-_])"
+)
+# What names are called after, in one word.
+_WORDS = {"vllm": "vllm", "sglang": "sglang", "tgi": "tgi", "ollama": "ollama", "llamacpp": "llama.cpp", "trtllm": "tensorrt-llm",
+          "lmdeploy": "lmdeploy"}  # fmt: skip
+
+
 def _starts(engine: str | None, last: str, tag: str) -> bool:
     """Whether an image's entry point is the engine: of vllm-openai, TGI, Ollama, NIM and llama.cpp's server images."""
     if engine == "vllm":

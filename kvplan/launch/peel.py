@@ -127,7 +127,7 @@ def _in_script(
 
 def _with_pulled(launch: Launch, model: Given | None) -> Launch:
     """Return a launch of Ollama with the model that the same text has it load."""
-    if launch.engine != "ollama" or model is None or "OLLAMA_MODEL" in launch.environment:
+    if launch.engine != "ollama" or model is None:
         return launch
     return replace(launch, model=model)
 
@@ -348,7 +348,7 @@ def _image(
     if named.version is not None:
         around.version = Given(named.version, (image,))
     if entrypoint is not None:
-        return _peel([*entrypoint, *words], around, read_file)
+        return _peel_in(named, [*entrypoint, *words], around, read_file)
     first = words[0].text if words else ""
     first = first if first.startswith("-") else PurePosixPath(first).name
     starts_itself = (
@@ -372,7 +372,7 @@ def _image(
             )
         if named.starts_engine and starts_itself and named.engine == "vllm":
             around.notes += (f"{image.text} starts vLLM itself: {first!r} after it needs an --entrypoint",)
-        return _peel(words, around, read_file)
+        return _peel_in(named, words, around, read_file)
     if not named.starts_engine and not around.notes:
         if not words and named.engine not in programs.BY_ENVIRONMENT and not _told_by_variables(named, around):
             raise NoEngineError(
@@ -385,6 +385,30 @@ def _image(
     ]
 
 
+def _peel_in(
+    image: Image, words: Sequence[Word], around: Around, read_file: Callable[[str], str | Text]
+) -> list[Launch]:
+    """Return what words start in an image; a script that is not here and is called so is taken to serve."""
+    try:
+        return _peel(words, around, read_file)
+    except NoEngineError:
+        at = 1 if words and PurePosixPath(words[0].text).name in programs.SHELLS else 0
+        script = words[at] if at < len(words) else Word("")
+        name = PurePosixPath(script.text).name
+        serves = name.endswith(".sh") and _SERVING.search(name) and not _OTHER_SCRIPTS.search(name)
+        if image.engine is None or not serves or _script(script, read_file) is not None:
+            raise
+        around.notes += (
+            f"{script.text[:80]} is not here: it is taken to start {programs.TITLES.get(image.engine, image.engine)}",
+        )
+        found = launched((), around, image.engine, Given(script.text[:80], (script,)))
+        return [replace(found, wrapped=True, subcommand=False)]
+
+
+_SERVING = re.compile(r"serv|start|run|launch|entry|vllm|sglang|ollama|llama|tgi|trt")
+_OTHER_SCRIPTS = re.compile(
+    r"bench|down|load|test|warm|eval|pull|client|train|convert|init|setup|build|install|check|health|ray|cluster|node"
+)
 _ITSELF = re.compile(r"(?:^|/)(?:vllm|sglang|lmdeploy|llama\.cpp|llama-cpp)(?:[:@]|$)")
 _MODELS = ("MODEL", "MODEL_ID", "MODEL_NAME", "MODEL_PATH")
 

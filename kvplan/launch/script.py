@@ -21,7 +21,9 @@ from kvplan.launch.words import Given, Word, split, substitution_end
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ARGUMENT = re.compile(r"\$\{?[1-9@*#]")
 _NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)", re.ASCII)
-_MAY_START = re.compile(r"vllm|sglang|llama|lmdeploy|trtllm|text-generation|docker|podman|nerdctl|apptainer|singularity|\[@\]")
+_MAY_START = re.compile(
+    r"vllm|sglang|llama|lmdeploy|trtllm|text-generation|docker|podman|nerdctl|apptainer|singularity|\[@\]"
+)
 # Values that hold where nothing else is set around the text.
 _BY_DEFAULT = re.compile(r"\$\{(!?[A-Za-z_]\w*):?[-=]", re.ASCII)
 # `NAME=`, `NAME+=`, `NAME++` between `((` and `))`, and the loop's `((NAME=0; ...`.

@@ -325,7 +325,9 @@ class Flags:
             for flag in [flags] if isinstance(flags, str) else flags:
                 if flag in found.flags:
                     given = found.flags[flag]
-                    found.values[name] = Given(number_of(name, given.value), given.words)
+                    # An engine's own numbers for what has a name elsewhere (LMDeploy's --quant-policy 8 is int8).
+                    value = self.table.get("means", {}).get(name, {}).get(str(given.value), given.value)
+                    found.values[name] = Given(number_of(name, value), given.words)
                     break
         if "model" in found.flags:
             found.values.setdefault("model", found.flags["model"])

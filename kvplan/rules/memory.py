@@ -244,4 +244,4 @@ def _devices(planned: Planned) -> set[str]:
 
 def _machine(name: str, format_: str) -> str:
     """Return what tells machines apart: pods get GPUs of their own, services of a compose file and lines of a script share them."""
-    return "" if format_ in ("docker-compose", "shell", "systemd", "llama-swap") else name
+    return "" if format_ in ("docker-compose", "shell", "systemd", "supervisord", "llama-swap") else name

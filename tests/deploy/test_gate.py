@@ -421,3 +421,13 @@ def test_python_gets_the_same_answer():
     assert kvplan.check([], text=MISFIT, gpu="h100").exit_code == 0
     with pytest.raises(kvplan.KvplanError):
         kvplan.check("pod.yaml", text=MISFIT, gpu="nosuch")
+
+
+def test_a_configuration_fills_gaps_and_replaces_nothing(check):
+    """A GPU in kvplan.toml counts where a file names none; a file's own, and an accelerator that is none of them, stay."""
+    files = {"kvplan.toml": 'gpu = "h100"\n', "pod.yaml": MISFIT, "gap.yaml": UNKNOWN}
+    assert check("pod.yaml", files=files).verdicts == ["does_not_fit"]
+    assert check("gap.yaml", files=files).verdicts == ["fits"]
+    assert check("pod.yaml", "--gpu", "h100", files=files).verdicts == ["fits"]
+    files["pod.yaml"] = UNKNOWN.replace("nvidia.com/gpu", "habana.ai/gaudi")
+    assert check("pod.yaml", files=files).verdicts == ["unknown"]

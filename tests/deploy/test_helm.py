@@ -123,3 +123,26 @@ metrics: {enabled: true, image: {repository: acme/exporter}}
         ("values", "vllm", "org/a"),
         ("values draft", "sglang", "org/b"),
     ]
+
+
+def test_a_templates_container_is_called_after_its_engine():
+    """Where values give the image and all that runs, a container's name tells the engine; a helper's tells none."""
+    text = (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n  template:\n    spec:\n      containers:\n"
+        '        - name: "NAME"\n          image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}"\n'
+        "          resources:\n            {{- toYaml .Values.resources | nindent 12 }}\n"
+    )
+    (found,) = workloads(File(Source("templates/deployment.yaml", text.replace("NAME", "vllm"))))
+    assert (found.engine, found.templated) == ("vllm", True)
+    (other,) = workloads(File(Source("templates/deployment.yaml", text.replace("NAME", "vllm-router"))))
+    assert other.engine is None
+
+
+def test_maps_around_the_one_engine_belong_to_it():
+    """Resources beside the map that holds the engine's settings are its own, where nothing else stands in them."""
+    text = (
+        "replicaCount: 1\nbot:\n  api: {image: acme/api}\n  vllm:\n    service: {image: {version: 'vllm/vllm-openai:v0.8.2'}}\n"
+        "    resources: {limits: {gpu: {number: 2}}}\n    llm: {hfModelName: org/m, args: '--max-model-len 8200'}\n"
+    )
+    (found,) = workloads(File(Source("values.yaml", text)))
+    assert (found.model.value, found.gpus.count.value) == ("org/m", 2)

@@ -91,6 +91,8 @@ def container(image, args="", command=None, environment=None):
         ("$CONTAINER_RUNTIME run --gpus all vllm/vllm-openai m", "vllm", ["m"]),
         ("apptainer exec --nv --pwd x.sif bash -c 'vllm serve m'", "vllm", ["m"]),
         ("docker run -d --gpus all -e MODEL=m -e PORT=8000 vllm", "vllm", []),
+        ("docker run -d --entrypoint /bin/bash ollama/ollama /entrypoint.sh", "ollama", []),
+        ("docker run nvcr.io/nvidia/tensorrt-llm/release:1.0.0 bash /app/start.sh", "tensorrt-llm", []),
     ],
 )  # fmt: skip
 def test_engines_are_found_with_their_words(text, engine, words):
@@ -135,6 +137,8 @@ def test_engines_are_found_with_their_words(text, engine, words):
         "sleep 5; wait; cd /x; export A=b",
         "docker run ubuntu:22.04 nvidia-smi",
         "docker run -it --gpus all rocm/vllm",
+        "docker run vllm/vllm-openai bash /scripts/benchmark.sh",
+        "docker run ollama/ollama sh /pull-models.sh",
         "trl sft --model m",
         "$COMMAND",
         "",

@@ -65,7 +65,7 @@ def kinds(found):
          {"model": "a.gguf", "max_model_len": 8192, "max_num_seqs": 4, "kv_cache_dtype": "q8_0", "max_num_batched_tokens": 512}),
         ("llama.cpp", "-hf org/repo:Q4_K_M --ctx-size 0", {"model": "org/repo:Q4_K_M", "max_model_len": 0}),
         ("lmdeploy", "m --tp 2 --session-len 8192 --cache-max-entry-count 0.4 --quant-policy 8 --max-batch-size 16",
-         {"model": "m", "tensor_parallel": 2, "max_model_len": 8192, "gpu_memory_utilization": 0.4, "kv_cache_dtype": "8",
+         {"model": "m", "tensor_parallel": 2, "max_model_len": 8192, "gpu_memory_utilization": 0.4, "kv_cache_dtype": "int8",
           "max_num_seqs": 16}),
     ],
 )  # fmt: skip

@@ -7,10 +7,13 @@ from kvplan.deploy.accelerators import size, span, whole
 from kvplan.deploy.dockerfiles import Stage, parts, stages
 from kvplan.deploy.file import File
 from kvplan.deploy.interpolation import interpolated
+from kvplan.deploy.mentions import mentions_engine
+from kvplan.deploy.ollama import put_pulled
 from kvplan.deploy.splitting import split_text
 from kvplan.deploy.tree import NOTHING, Node
 from kvplan.deploy.variables import env_file, listed, value_of
 from kvplan.deploy.workload import Gpus, Workload
+from kvplan.launch.images import called_after, read_image
 from kvplan.launch.text import Text
 from kvplan.launch.words import Given, Word
 
@@ -41,14 +44,18 @@ def read(file: File) -> Iterator[Workload]:
         misplaced += [
             key.value for key, _ in document.root.entries() if key.value in ("deploy", "environment", "command")
         ]
+        found: list[Workload] = []
         for key, node in services.entries():
             if node.kind == "map" and key.value not in misplaced and not key.value.startswith("x-"):
                 workload = project.workload(key, project.layers(node, services, 0))
                 workload.templated = document.templated
+                project.name_built(workload, key.value, project.layers(node, services, 0))
                 workload.notes += tuple(
                     f"`{name}` stands beside the services; compose refuses it" for name in misplaced
                 )
-                yield workload
+                found.append(workload)
+        put_pulled(found)
+        yield from found
 
 
 def _is_service(node: Node) -> bool:
@@ -98,6 +105,27 @@ class _Project:
             if image or build
             else "this service has no image: it is laid over another file (docker compose config)",
         )
+
+    def name_built(self, workload: Workload, service: str, layers: tuple[Node, ...]) -> None:
+        """Name the engine of an image that is built of a Dockerfile which is not at hand, where it is called so and has GPUs.
+
+        The image that it is built from may stand among the arguments; else the service's name tells.
+        """
+        build = _get(layers, "build")
+        reserves = any(
+            layer.get("deploy", "resources", "reservations", "devices") or layer.get("gpus") or layer.get("runtime")
+            for layer in layers
+        )
+        if not build or build.is_null or self.built(build) is not None or not reserves:
+            return
+        arguments = listed(build.get("args"), self.change, self.known)
+        bases = [read_image(str(each.value)).engine for each in arguments.values() if "/" in str(each.value)]
+        engine = next((each for each in (*bases, called_after(service)) if each is not None), None)
+        words = (*(workload.command or ()), *workload.args)
+        # Words that start an engine tell themselves; other ones are a script's, which the image holds.
+        if engine is not None and not mentions_engine(*(each.text for each in words)):
+            workload.engine, workload.words, workload.command, workload.args = engine, (), None, ()
+            workload.half = "the image's Dockerfile, which says what runs in it"
 
     def layers(self, node: Node, services: Node, depth: int) -> tuple[Node, ...]:
         """Return a service's block and those that it extends, its own first."""

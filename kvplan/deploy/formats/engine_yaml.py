@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
+from kvplan.deploy import dynamo_services
 from kvplan.deploy.engine_settings import MODEL_KEYS, PROGRAMS, Recognised, recognised, words_of
 from kvplan.deploy.file import File
-from kvplan.deploy.keys import flags_of, flat
-from kvplan.deploy.pods import count_of
 from kvplan.deploy.tree import Document, Node
 from kvplan.deploy.uris import model_at
-from kvplan.deploy.workload import Workload, given
+from kvplan.deploy.workload import Workload
 
 
 def read(file: File) -> Iterator[Workload]:
@@ -19,7 +18,9 @@ def read(file: File) -> Iterator[Workload]:
         if found is not None:
             yield _workload(root, found, document, file.path.name)
         else:
-            yield from _services(document)
+            for workload in dynamo_services.workloads(root):
+                workload.templated = document.templated
+                yield workload
 
 
 def _workload(root: Node, found: Recognised, document: Document, name: str) -> Workload:
@@ -36,30 +37,3 @@ def _workload(root: Node, found: Recognised, document: Document, name: str) -> W
         templated=document.templated,
         notes=(f"taken for a configuration of {program}, by its {', '.join(found.by[:3])}",),
     )
-
-
-def _services(document: Document) -> Iterator[Workload]:
-    """Yield the workers of Dynamo's older configurations: `VllmWorker: {..., ServiceArgs: {resources: {gpu: 1}}}`."""
-    common = document.root.get("Common")
-    for key, service in document.root.entries():
-        asked = service.get("ServiceArgs")
-        engine = next((each for each in ("vllm", "sglang") if each in key.value.lower()), "")
-        if not asked or not engine:
-            continue
-        shared = {name.value for name in service.get("common-configs").each()}
-        others = {name.value.replace("-", "_") for name, _ in common.entries() if name.value not in shared}
-        skip = {"ServiceArgs", "common_configs", "remote_prefill", "conditional_disagg", "router", "model"}
-        inherited = {name.value.replace("-", "_") for name, _ in service.entries()} | others | skip
-        workload = Workload(
-            format="engine-yaml",
-            name=f"service {key.value}",
-            place=key.place,
-            words=(*flat(flags_of(common, skip=inherited)), *flat(flags_of(service, skip=skip))),
-            engine=engine,
-            model=model_at(service.get("model") or common.get("model")),
-            templated=document.templated,
-            replicas=given(asked.get("workers")),
-            notes=("taken for a service of Dynamo's own configuration",),
-        )
-        workload.gpus.count = count_of(asked.get("resources", "gpu"))
-        yield workload

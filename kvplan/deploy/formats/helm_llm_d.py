@@ -68,6 +68,9 @@ def _workload(role: str, spec: Node, container: Node, block: Block) -> Workload:
     accelerator = (spec.get("accelerator") or values.get("accelerator")).get("type").string or "nvidia"
     if workload.gpus.count is None and accelerator != "cpu":
         workload.gpus.count = sizes.per_node
+    if accelerator not in ("nvidia", "amd", "cpu") and not workload.gpus.types:
+        kind = given((spec.get("accelerator") or values.get("accelerator")).get("type"))
+        workload.gpus.types = (kind,) if kind is not None else ()
     if accelerator not in ("nvidia", "amd"):
         notes.append(f"accelerator.type is {accelerator[:40]}, which is no GPU of NVIDIA's or AMD's")
     if values.get("multinode").typed is True or spec.get("multinode").typed is True:

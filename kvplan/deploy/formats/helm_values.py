@@ -36,7 +36,7 @@ def read(file: File) -> Iterator[Workload]:
         parts = [(name, part) for key in SEVERAL for name, part in _parts(block.node.get(key))]
         for name, part in parts or [("", NOTHING)]:
             if not is_off(part):
-                scopes = tuple(each for each in (part, block.node, *block.parts, *top) if each)
+                scopes = tuple(each for each in (part, block.node, *block.parts, *_around(block, found), *top) if each)
                 workload = _workload(block, name, scopes)
                 _put_configuration(workload, block, scopes, file)
                 put_values_as_file(workload, block.root, block.engine)
@@ -44,10 +44,24 @@ def read(file: File) -> Iterator[Workload]:
                     yield workload
 
 
+def _around(block: Block, found: list[Block]) -> Iterator[Node]:
+    """Yield the maps around a block in which it is the only one, the nearest first."""
+    names = block.name.split(".")
+    for size in range(len(names) - 1, 0, -1):
+        within = f"{'.'.join(names[:size])}."
+        node = block.root.get(*names[:size])
+        if sum(each.name.startswith(within) for each in found) == 1 and node.kind == "map":
+            yield _without_others(node, block.engine)
+
+
 def _top(block: Block) -> Node:
     """Return what stands at the top of the file, without what is kept there for other engines."""
-    own = [pair for pair in block.root.entries() if ENGINES.get(pair[0].value.lower(), block.engine) == block.engine]
-    return mapping(block.root, own)
+    return _without_others(block.root, block.engine)
+
+
+def _without_others(node: Node, engine: str) -> Node:
+    own = [pair for pair in node.entries() if ENGINES.get(pair[0].value.lower(), engine) == engine]
+    return mapping(node, own)
 
 
 def _parts(several: Node) -> Iterator[tuple[str, Node]]:

@@ -3,19 +3,21 @@
 import re
 from collections.abc import Iterator
 
+from kvplan.deploy.engine_settings import OWN
 from kvplan.deploy.file import File
+from kvplan.deploy.gpu_resources import count_of
 from kvplan.deploy.keys import flag_for
 from kvplan.deploy.overlay import overlaid
 from kvplan.deploy.pods import (
     Stream,
     container_workload,
-    count_of,
     gpu_types,
     pod_workloads,
     resources,
     stream_of,
     title,
 )
+from kvplan.deploy.settings import plain
 from kvplan.deploy.tree import NOTHING, Document, Node
 from kvplan.deploy.uris import model_at
 from kvplan.deploy.workload import Workload, given
@@ -39,6 +41,9 @@ _OWN_FLAGS = {
 _MODEL_FLAGS = ("--model_id", "--model-id")
 # Tasks that the server does not run in vLLM.
 _NO_GENERATION = ("classification", "fill_mask", "fill-mask", "embedding")
+# Its images for CPUs run models in Transformers; those for GPUs say so in their tags, which KServe itself adds on GPUs.
+_TAG = re.compile(r"huggingfaceserver:([\w][\w.-]*)", re.ASCII)
+_OF_VLLM = frozenset(plain(each) for each in OWN["vllm"])
 
 
 def read(file: File) -> Iterator[Workload]:
@@ -149,13 +154,23 @@ def _runtime(resource: Node, stream: Stream, document: Document) -> Iterator[Wor
 
 
 def _own_server(workload: Workload) -> bool:
-    """Read the arguments of KServe's Hugging Face server, if that is what runs; return whether it generates text."""
+    """Read the arguments of KServe's Hugging Face server, if that is what runs; return whether it generates text in vLLM."""
     image = workload.image.text if workload.image is not None else ""
     return _as_flags(workload) if "huggingfaceserver" in image and workload.command is None else True
 
 
+def _on_cpu(workload: Workload) -> bool:
+    """Whether an image is known to be the one for CPUs, on a machine without a GPU."""
+    tag = _TAG.search(workload.image.text) if workload.image is not None else None
+    return (
+        tag is not None
+        and "gpu" not in tag[1].lower()
+        and (workload.gpus.count is None or workload.gpus.count.value == 0)
+    )
+
+
 def _as_flags(workload: Workload) -> bool:
-    """Take a container's arguments for vLLM's flags, without what only KServe's server knows; return whether it generates text."""
+    """Take a container's arguments for vLLM's flags, without those of KServe's server; return whether it generates text in vLLM."""
     flags: list[Word] = []
     words = list(workload.args)
     task = backend = ""
@@ -175,8 +190,14 @@ def _as_flags(workload: Workload) -> bool:
     workload.args = ()
     workload.command = None
     workload.words = tuple(flags)
-    workload.engine = "transformers" if backend == "huggingface" else "vllm"
-    return not any(part in task for part in _NO_GENERATION)
+    workload.engine = "vllm"
+    if backend == "huggingface" or any(part in task for part in _NO_GENERATION):
+        return False
+    return backend == "vllm" or not _on_cpu(workload) or any(_is_of_vllm(word) for word in flags)
+
+
+def _is_of_vllm(word: Word) -> bool:
+    return word.text.startswith("--") and plain(word.text.partition("=")[0]) in _OF_VLLM
 
 
 def _after_equals(word: Word) -> Word:

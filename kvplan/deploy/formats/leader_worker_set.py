@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from kvplan.deploy.file import File
+from kvplan.deploy.gpu_resources import count_of
 from kvplan.deploy.groups import is_one, put_in_group
-from kvplan.deploy.pods import Stream, count_of, pod_workloads, resources, stream_of, title
+from kvplan.deploy.pods import Stream, pod_workloads, resources, stream_of, title
 from kvplan.deploy.tree import Node
 from kvplan.deploy.workload import Workload, given
 from kvplan.launch.words import Given

@@ -59,7 +59,7 @@ def _task(name: str, label: Node, body: Node, group: Node, values: Values) -> Wo
         command=None if command is None else _put_in(command, known),
         args=_put_in(args, known),
         environment=environment,
-        gpus=_gpus(body.get("resources"), values),
+        gpus=_gpus([body.get("resources"), body], values),
         memory=_mebibytes(values.number(body.get("resources").first("memory_max", "memory"))),
         shared_memory=values.number(config.get("shm_size")),
         replicas=values.number(group.get("count")),
@@ -71,9 +71,9 @@ def _put_in(words: tuple[Word, ...], known: dict[str, Text]) -> tuple[Word, ...]
     return tuple(Word(text.value, place=text) for text in texts)
 
 
-def _gpus(resources: Node, values: Values) -> Gpus:
+def _gpus(parts: list[Node], values: Values) -> Gpus:
     """Return the devices that are GPUs; their name may say which (`nvidia/gpu/Tesla T4`)."""
-    for (_, name), body in blocks(resources, "device", 1):
+    for (_, name), body in (each for part in parts for each in blocks(part, "device", 1)):
         kind = name.value.lower()
         if not (kind in ("gpu", "nvidia", "amd") or "/gpu" in kind):
             continue

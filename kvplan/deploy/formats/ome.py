@@ -1,5 +1,6 @@
 """OME's runtimes, which are halves of an engine, and its InferenceService, which names the model and may hold an engine."""
 
+import re
 from collections.abc import Iterator
 
 from kvplan.deploy.file import File
@@ -12,6 +13,8 @@ from kvplan.deploy.workload import Workload, given
 from kvplan.launch.words import Given
 
 _GROUP = "ome.io/"
+# OME calls its runtimes after the engine: srt is SGLang's runtime (ome, config/runtimes).
+_CALLED = (("srt", "sglang"), ("sglang", "sglang"), ("vllm", "vllm"))
 _HALF = "this is a runtime; the InferenceService that uses it names the model"
 
 
@@ -52,12 +55,22 @@ def _service(
         decoderConfig=_laid(base.get("decoderConfig"), spec.get("decoder")),
     )
     asked = spec.get("runtime", "name").string
-    for workload in _parts(resource, holder, stream, document):
+    found = list(_parts(resource, holder, stream, document))
+    for workload in found or ([] if base else _by_name(resource, asked)):
         workload.model = model_at(models.get(name.string, NOTHING)) or given(name)
         workload.replicas = given(spec.get("engine", "minReplicas"))
         if not base:
             workload.half = f"its runtime {asked} is in another file" if asked else "OME chooses its runtime"
         yield workload
+
+
+def _by_name(resource: Node, runtime: str) -> Iterator[Workload]:
+    """Yield the roles of a service whose runtime is in another file and is called after its engine, as OME's own are."""
+    engine = next((engine for part, engine in _CALLED if re.search(rf"(?:^|-){part}(?:-|$)", runtime)), "")
+    for role in ("engine", "decoder") if engine else ():
+        part = resource.get("spec", role)
+        if part.kind == "map":
+            yield Workload(format="ome", name=f"{title(resource)}, {role}", place=part.place, words=(), engine=engine)
 
 
 def _laid(base: Node, own: Node) -> Node:

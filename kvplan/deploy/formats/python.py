@@ -5,22 +5,26 @@ import re
 from collections.abc import Iterator
 
 from kvplan.deploy.accelerators import common, named, smallest, whole
-from kvplan.deploy.engine_variables import engine_of
 from kvplan.deploy.file import File
 from kvplan.deploy.installs import pinned
 from kvplan.deploy.mentions import names_model
-from kvplan.deploy.python_launches import Started, Walk
-from kvplan.deploy.python_values import Scope, Value, parsed
+from kvplan.deploy.python_calls import Called, Started
+from kvplan.deploy.python_conditions import Value
+from kvplan.deploy.python_launches import Walk
+from kvplan.deploy.python_places import dotted, parsed
+from kvplan.deploy.python_values import Scope
+from kvplan.deploy.sagemaker import models
 from kvplan.deploy.variables import value_of
 from kvplan.deploy.workload import Gpus, Workload
+from kvplan.launch.images import read_image
 from kvplan.launch.text import MASK, Place, Text
 from kvplan.launch.words import Given, Word
 
 # Without these nothing in a file starts an engine; most files of Python hold none of them.
 _CALLS = re.compile(r"subprocess|Popen|os\.system|\.exec[lv]")
 _WORTH = re.compile(
-    r"(?:vllm|sglang|lmdeploy|ollama)[\"', ]+serve\b|vllm\.entrypoints|sglang\.launch_server|llama-server|llama_cpp\.server"
-    r"|text-generation-launcher|trtllm-serve|tensorrt_llm\.|dynamo\.(?:vllm|sglang|trtllm)|(?:docker|podman)[\"', ]+run\b"
+    r"(?:vllm|sglang|lmdeploy|ollama)[\"',\s]+serve\b|vllm\.entrypoints|sglang\.launch_server|llama-server|llama_cpp\.server"
+    r"|text-generation-launcher|trtllm-serve|tensorrt_llm\.|dynamo\.(?:vllm|sglang|trtllm)|(?:docker|podman)[\"',\s]+run\b"
 )
 _VARIABLES = re.compile(r"[\"'](?:HF_MODEL_ID|OPTION_MODEL_ID|SM_(?:VLLM|SGLANG)_\w+)[\"']")
 _STARTS = re.compile(
@@ -33,9 +37,8 @@ _NO_STARTS = re.compile(r"(?:\S*/)?(?:pkill|pgrep|killall|kill|ramalama|which|pi
 _CONTAINER = re.compile(r"(?:docker|podman) run\b")
 _ASKS = re.compile(r"\s--(?:help|version)\b")
 _TESTS = re.compile(r"test_.*\.py|.*_test\.py|conftest\.py")
-_INSTANCE = re.compile(r"ml\.\w+\.\w+")
-_MODELS = ("HF_MODEL_ID", "OPTION_MODEL_ID", "SM_VLLM_MODEL", "SM_SGLANG_MODEL_PATH", "MODEL_ID")
 _LARGEST = 1_000_000
+_MOST_IMAGES = 8
 
 
 def read(file: File) -> Iterator[Workload]:
@@ -55,9 +58,10 @@ def read(file: File) -> Iterator[Workload]:
     for each in walk.started:
         if (workload := _started(file, each, walk, scope)) is not None:
             yield workload
-    for call, own in walk.configs if of_ray else ():
-        yield from _ray(file, call, own)
-    yield from _sagemaker(file, tree, walk)
+    for call in walk.called if of_ray else ():
+        if call.name == "LLMConfig":
+            yield from _ray(file, call)
+    yield from models(file, tree, walk)
 
 
 def _started(file: File, each: Started, walk: Walk, module: Scope) -> Workload | None:
@@ -82,6 +86,8 @@ def _started(file: File, each: Started, walk: Walk, module: Scope) -> Workload |
         notes += [note] if note else []
         image, version, set_there = _image(keywords.get("image"), walk, module)
         environment |= set_there
+        if version is None and image is not None and (release := read_image(image.text).version):
+            version = Given(release, (image,))
     return Workload(
         format="modal" if decorator is not None else "python",
         name=f"function {function}" if function else "module",
@@ -106,9 +112,9 @@ def _word(value: Value) -> Word:
 # -- Ray Serve LLM ---------------------------------------------------------------------------------------------------
 
 
-def _ray(file: File, call: ast.Call, scope: Scope) -> Iterator[Workload]:
+def _ray(file: File, call: Called) -> Iterator[Workload]:
     """Yield the engine of a `ray.serve.llm.LLMConfig(...)`."""
-    values = {each.arg: scope.value(each.value) for each in call.keywords if each.arg}
+    values = call.keywords
     loading, arguments = values.get("model_loading_config"), values.get("engine_kwargs")
     names = loading if isinstance(loading, dict) else {}
     model = next((names[key][1] for key in ("model_source", "model_id") if key in names), None)
@@ -122,7 +128,7 @@ def _ray(file: File, call: ast.Call, scope: Scope) -> Iterator[Workload]:
         elif isinstance(value, Text) and value.value != "None":
             words += [flag, _word(value)]
     kind = values.get("accelerator_type")
-    start, end = scope.span(call)
+    start, end = call.scope.span(call.node)
     yield Workload(
         format="python",
         name=f"LLMConfig {model.written()}",
@@ -183,14 +189,10 @@ def _clustered(holder: ast.AST | None, scope: Scope) -> Given | None:
 
 def _image(node: ast.expr | None, walk: Walk, scope: Scope) -> tuple[Word | None, Given | None, dict[str, Given]]:
     """Return a Modal image's base, the engine's version that it installs, and the variables that it sets."""
-    if isinstance(node, ast.Name):
-        node = walk.expressions.get(node.id)
     image: Word | None = None
     version: Given | None = None
     environment: dict[str, Given] = {}
-    if node is None:
-        return None, None, {}
-    for each in ast.walk(node):
+    for each in _chain(node, walk):
         if not (isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute)):
             continue
         first = scope.value(each.args[0]) if each.args else None
@@ -208,49 +210,17 @@ def _image(node: ast.expr | None, walk: Walk, scope: Scope) -> tuple[Word | None
     return image, version, environment
 
 
-# -- SageMaker -------------------------------------------------------------------------------------------------------
-
-
-def _sagemaker(file: File, tree: ast.Module, walk: Walk) -> Iterator[Workload]:
-    """Yield the mappings of variables that configure an engine of one of SageMaker's containers."""
-    types = _instances(tree, walk)
-    for node, scope in walk.mappings:
-        value = scope.value(node)
-        if not isinstance(value, dict):
-            continue
-        environment = {name: value_of(key, own) for name, (key, own) in value.items() if isinstance(own, Text)}
-        engine = engine_of(environment)
-        if not engine and not ("HF_MODEL_ID" in environment and "sagemaker" in file.source.text):
-            continue
-        model = next((str(environment[name].value) for name in _MODELS if name in environment), "")
-        if not model.strip(MASK):
-            continue  # a mapping that is filled in elsewhere
-        start, end = scope.span(node)
-        yield Workload(
-            format="python",
-            name=f"environment of {_target(node, walk)}",
-            place=Place(file.source, start, end),
-            environment=environment,
-            engine=engine or None,
-            gpus=Gpus(types=types if len(types) == 1 else ()),
-        )
-
-
-def _target(node: ast.Dict, walk: Walk) -> str:
-    return next((name for name, value in walk.expressions.items() if value is node), "a container")
-
-
-def _instances(tree: ast.Module, walk: Walk) -> tuple[Given, ...]:
-    """Return the instance types that the file names."""
-    found: dict[str, Given] = {}
-    scope = walk.mappings[0][1] if walk.mappings else None
-    for node in ast.walk(tree):
-        if (
-            scope is not None
-            and isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and _INSTANCE.fullmatch(node.value)
-        ):
-            text = scope.literal(node, node.value)
-            found.setdefault(node.value, Given(node.value, (Word(text.value, place=text),)))
-    return tuple(found.values())
+def _chain(node: ast.expr | None, walk: Walk) -> Iterator[ast.AST]:
+    """Yield what a Modal image is made by: its own calls, after those of the image or function that it goes out from."""
+    made: list[ast.AST] = []
+    while node is not None and len(made) < _MOST_IMAGES:
+        made.append(node)
+        root = node
+        while isinstance(root, ast.Call | ast.Attribute):
+            if isinstance(root, ast.Call) and (function := walk.functions.get(dotted(root.func))) is not None:
+                made.append(function)
+            root = root.func if isinstance(root, ast.Call) else root.value
+        node = walk.expressions.get(root.id) if isinstance(root, ast.Name) else None
+        node = None if node in made else node
+    for each in reversed(made):
+        yield from ast.walk(each)

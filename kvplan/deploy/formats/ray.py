@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from kvplan.deploy.file import File
+from kvplan.deploy.gpu_resources import count_of
 from kvplan.deploy.keys import flags_of, flat
 from kvplan.deploy.overlay import mapping_of
 from kvplan.deploy.pods import (
     Stream,
-    count_of,
     inner_documents,
     pod_workloads,
     read_environment,

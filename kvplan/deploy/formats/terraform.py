@@ -1,32 +1,39 @@
-"""Terraform: models of SageMaker, and Helm values and Kubernetes manifests that stand in it."""
+"""Terraform: containers, models of SageMaker, Helm releases, Kubernetes manifests and scripts of machines that stand in it."""
 
+import re
 from collections.abc import Iterator
-from dataclasses import replace
 
-from kvplan.deploy import formats
+from kvplan.deploy.engine_settings import words_of
 from kvplan.deploy.engine_variables import engine_of
 from kvplan.deploy.file import File
 from kvplan.deploy.hcl import blocks, read_hcl
 from kvplan.deploy.hcl_values import Values
-from kvplan.deploy.pods import TYPE_LABELS
-from kvplan.deploy.tree import NOTHING, Document, Node
+from kvplan.deploy.helm import ENGINES
+from kvplan.deploy.sagemaker_containers import as_tgi_reads
+from kvplan.deploy.terraform_containers import containers
+from kvplan.deploy.terraform_releases import inner, release, settled
+from kvplan.deploy.terraform_scripts import scripts
+from kvplan.deploy.tree import NOTHING, Node
 from kvplan.deploy.workload import Gpus, Workload
-from kvplan.launch.text import MASK, Source
+from kvplan.launch.images import read_image
+from kvplan.launch.text import MASK
 from kvplan.launch.words import Given
 
 # Files of a configuration that state what its references mean.
-_BESIDE = ("variables.tf", "locals.tf", "terraform.tfvars")
-_MOST_NODES, _DEEPEST = 20_000, 50
+_BESIDE = ("variables.tf", "locals.tf", "vars.tf", "terraform.tfvars")
 _MANIFESTS = (("kubectl_manifest", "yaml_body"), ("kubernetes_manifest", "manifest"))
+_MODELS = ("hf_model_id", "huggingface_model_id", "model_id", "model_name", "model_path", "model")
+_MOST_NODES = 2_000
 
 
 def read(file: File) -> Iterator[Workload]:
-    """Yield the models of SageMaker, and what the texts of YAML start."""
-    if not file.name.endswith((".tf", ".tofu")) or "resource" not in file.source.text:
+    """Yield what the resources and modules of a file start."""
+    text = file.source.text
+    if not file.name.endswith((".tf", ".tofu")) or not ("resource" in text or "module" in text):
         return
     root = read_hcl(file.source)
     others = [read_hcl(other.source) if other is not None else NOTHING for other in map(file.beside, _BESIDE)]
-    values = Values([root, *others[:2]], others[2])
+    values = Values([root, *others[:-1]], others[-1])
     variants = [
         variant for _, body in blocks(root, "resource", 2) for _, variant in blocks(body, "production_variants")
     ]
@@ -36,12 +43,14 @@ def read(file: File) -> Iterator[Workload]:
                 for _, container in blocks(body, part):
                     yield _model(name, container, variants, values)
         elif kind.value == "helm_release":
-            yield from _inner(f"helm_release {name.value}", "values.yaml", body.get("values").each(), values)
-        elif kind.value.startswith("kubernetes_"):
-            yield from _pod(f"{kind.value} {name.value}", body, values)
+            yield from release(name, body, values)
         for manifest, key in _MANIFESTS:
             if kind.value == manifest and body.get(key):
-                yield from _inner(f"{manifest} {name.value}", "manifest.yaml", [body.get(key)], values)
+                yield from inner(f"{manifest} {name.value}", "manifest.yaml", [body.get(key)], values)
+        yield from containers(kind.value, name, body, values)
+        yield from scripts(file, kind.value, name, body, values)
+    for (_, name), body in blocks(root, "module", 1):
+        yield from _module(name, body, values)
 
 
 def _model(name: Node, container: Node, variants: list[Node], values: Values) -> Workload:
@@ -49,89 +58,42 @@ def _model(name: Node, container: Node, variants: list[Node], values: Values) ->
     own = [each for each in variants if reference in each.get("model_name").value] or (
         variants if len(variants) == 1 else []
     )
-    types: list[Given] = []
-    for each in own:
-        word = values.word(each.get("instance_type"))
-        if word is not None and MASK not in word.text:
-            types.append(Given(word.text, (word,)))
     environment = values.mapping(container.get("environment"))
+    image = values.word(container.get("image"))
+    engine = engine_of(environment)
+    if engine == "tgi" or (image is not None and read_image(image.text).engine == "tgi"):
+        environment = as_tgi_reads(environment)
     return Workload(
         format="terraform",
         name=f"aws_sagemaker_model {name.value}",
         place=name.place,
-        image=values.word(container.get("image")),
+        image=image,
         environment=environment,
-        engine=engine_of(environment) or None,
-        gpus=Gpus(types=tuple(types)),
+        engine=engine or None,
+        gpus=Gpus(types=_types([each.get("instance_type") for each in own], values)),
         replicas=values.number(own[0].get("initial_instance_count")) if own else None,
     )
 
 
-def _pod(name: str, body: Node, values: Values) -> Iterator[Workload]:
-    """Yield the containers of a workload that Terraform's own blocks describe."""
-    for node in body.walk():
-        for _, container in blocks(node, "container"):
-            if not container.get("image"):
-                continue
-            limits = container.get("resources", "limits")
-            count = next(
-                (limits.get(key) for key in ('"nvidia.com/gpu"', "nvidia.com/gpu", "amd.com/gpu") if limits.get(key)),
-                NOTHING,
-            )
-            command = values.words(container.get("command")) if container.get("command") else None
-            own = values.word(container.get("name"))
-            yield Workload(
-                format="terraform",
-                name=f"{name}, container {own.text}" if own is not None else name,
-                place=container.place,
-                image=values.word(container.get("image")),
-                command=command,
-                args=values.words(container.get("args")) if container.get("args") else (),
-                environment={
-                    value.text: Given(text.text, (value, text))
-                    for _, entry in blocks(container, "env")
-                    if (value := values.word(entry.get("name"))) is not None
-                    and (text := values.word(entry.get("value"))) is not None
-                },
-                gpus=Gpus(count=values.number(count), types=_selected(body, values)),
-            )
+def _types(nodes: list[Node], values: Values) -> tuple[Given, ...]:
+    found = [values.word(each) for each in nodes]
+    return tuple(Given(word.text, (word,)) for word in found if word is not None and MASK not in word.text)
 
 
-def _selected(body: Node, values: Values) -> tuple[Given, ...]:
-    """Return the GPU that a node selector names."""
-    for node in body.walk():
-        for key, value in node.get("node_selector").entries():
-            if key.value.strip('"') in TYPE_LABELS and (word := values.word(value)) is not None:
-                return (Given(word.text, (word,)),)
-    return ()
-
-
-def _inner(name: str, path: str, nodes: list[Node], values: Values) -> Iterator[Workload]:
-    """Yield what YAML inside starts, as the formats read it; a mapping stands for the YAML that it is made into."""
-    for node in nodes:
-        whole = values.node(node)
-        if whole.kind == "map":
-            inner = File(Source(path, ""))
-            inner.documents = [Document(_settled(whole, values, [_MOST_NODES]), whole.place)]
-        elif whole.kind == "scalar" and not whole.plain:
-            inner = File.of(values.put_in(whole.text), path)
-        else:
+def _module(name: Node, body: Node, values: Values) -> Iterator[Workload]:
+    """Yield the engine that a module is told the settings of, by an argument that is called after it, beside the model's."""
+    model = next((word for key in _MODELS if (word := values.word(body.get(key))) is not None), None)
+    for key, value in body.entries():
+        engine = ENGINES.get(re.split(r"[-_]", key.value.lower())[0])
+        node = values.node(value)
+        if engine is None or node.kind != "map" or model is None:
             continue
-        for workload in formats.workloads(inner):
-            yield replace(workload, name=f"{name}, {workload.name}")
-
-
-def _settled(node: Node, values: Values, left: list[int], depth: int = 0) -> Node:
-    """Return a mapping with its references put in; what goes on without end is left out."""
-    node = values.node(node)
-    left[0] -= 1
-    if depth > _DEEPEST or left[0] < 0:
-        return NOTHING
-    copy = Node(node.kind, node.source, node.start, node.end, value=node.value, style=node.style, plain=node.plain)
-    copy.pairs = [(key, _settled(value, values, left, depth + 1)) for key, value in node.pairs]
-    copy.index = {key.value: (key, value) for key, value in copy.pairs}
-    copy.items = [_settled(each, values, left, depth + 1) for each in node.items]
-    if node.kind == "scalar":
-        copy.text = values.text(node)
-        copy.value = copy.text.value
-    return copy
+        yield Workload(
+            format="terraform",
+            name=f"module {name.value}",
+            place=name.place,
+            words=words_of(settled(node, values, [_MOST_NODES]), engine),
+            engine=engine,
+            model=Given(model.text, (model,)),
+            gpus=Gpus(types=_types([body.get("instance_type")], values)),
+        )

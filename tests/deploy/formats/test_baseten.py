@@ -38,6 +38,31 @@ trt_llm:
     ]  # fmt: skip
 
 
+def test_a_build_of_the_later_stack():
+    """The second inference stack has its limits under `runtime`; some formats of weights name the cache's, too."""
+    text = """resources: {accelerator: "B200:4"}
+trt_llm:
+  inference_stack: v2
+  build:
+    checkpoint_repository: {source: HF, repo: a/b}
+    quantization_type: fp8_kv
+  runtime: {max_seq_len: 4096, tensor_parallel_size: 4, max_batch_size: 8}
+"""
+    found = only("baseten", "config.yaml", text)
+    assert texts(found.words) == [
+        "a/b", "--max_seq_len", "4096", "--max_batch_size", "8", "--tp_size", "4", "--kv_cache_dtype", "fp8",
+    ]  # fmt: skip
+    assert at(found.words[-1])[1:3] == (6, 24)
+
+
+def test_an_image_that_starts_itself():
+    """Without a start command of its own the image's is run, where the file says so."""
+    text = "docker_server: {no_build: true}\nbase_image: {image: x/y}\nenvironment_variables: {A: b}\n"
+    found = only("baseten", "config.yaml", text)
+    assert (found.command, found.image.text) == (None, "x/y")
+    assert workloads("baseten", "config.yaml", text.replace("true", "false")) == []
+
+
 def test_other_yaml_is_none():
     """Configurations without a server are none."""
     for text in (

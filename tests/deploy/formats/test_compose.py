@@ -11,6 +11,15 @@ def service(body, **beside):
     return only("compose", "compose.yaml", "services:\n  llm:\n    image: vllm/vllm-openai:v0.8.5\n" + body, **beside)
 
 
+OLLAMA = """services:
+  ollama: {{image: ollama/ollama}}
+  pull:
+    image: ollama/ollama
+    environment: {{OLLAMA_HOST: ollama, MODEL: "qwen3:8b"}}
+    entrypoint: {command}
+"""
+
+
 def test_a_command_of_one_text_is_split_without_a_shell():
     """Folded lines, quotes and `$$` are read as compose reads them; words keep line and column."""
     found = service("""    command: >
@@ -231,3 +240,62 @@ def test_odd_types_are_left_out():
     found = workloads("compose", "compose.yml", text)
     assert texts(found[1].args) == ["", "3"] or texts(found[1].args) == ["3"]
     assert found[1].shared_memory is None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ollama pull qwen3:8b",
+        "sh -c 'sleep 3 && ollama pull qwen3:8b'",
+        "[sh, -c, 'ollama pull $$MODEL']",
+        "sh -c 'ollama pull $${OTHER:-qwen3:8b}'",
+        '[sh, -c, "curl http://ollama:11434/api/pull -d {\\"name\\":\\"qwen3:8b\\"}"]',
+    ],
+)
+def test_the_one_model_that_a_sibling_pulls_is_ollamas(command):
+    """A service that pulls a model into the server names the model."""
+    server, puller = workloads("compose", "compose.yml", OLLAMA.format(command=command))
+
+    assert (server.model.value, puller.model) == ("qwen3:8b", None)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sh -c 'ollama pull a:1b; ollama pull b:1b'",
+        "sh -c 'for each in a b; do ollama pull $$each; done'",
+        "sh -c 'ollama create own -f Modelfile; ollama run own'",
+        "sh -c 'echo ollama pull a:1b'",
+    ],
+)
+def test_several_models_or_unknown_ones_are_nones(command):
+    """What is pulled of several, in a loop, or made there, is not the server's one model."""
+    assert [each.model for each in workloads("compose", "compose.yml", OLLAMA.format(command=command))] == [None, None]
+
+
+RESERVED = "deploy: {resources: {reservations: {devices: [{driver: nvidia, count: 1, capabilities: [gpu]}]}}}"
+
+
+@pytest.mark.parametrize(
+    "name, more, engine",
+    [
+        ("vllm_server", "build: {context: ., dockerfile: Dockerfile.vllm}", "vllm"),
+        ("llm", "build: {context: ., args: [BASE_IMAGE=lmsysorg/sglang:latest]}\n    command: [/serve.sh]", "sglang"),
+        ("llamactl-vllm", "build: .", None),
+        ("vllm-exporter", "build: .", None),
+        ("app", "build: .", None),
+    ],
+)
+def test_a_service_whose_dockerfile_is_not_at_hand_is_called_after_its_engine(name, more, engine):
+    """With GPUs of its own it is a half: by the image among the arguments, else by its name."""
+    found = only("compose", "compose.yaml", f"services:\n  {name}:\n    {more}\n    {RESERVED}\n")
+    assert found.engine == engine
+    assert bool(found.half) == (engine is not None)
+
+
+def test_a_built_service_without_gpus_or_with_words_of_its_own_is_read_as_it_is():
+    """Names alone tell nothing where no GPU is asked for; words that start an engine do themselves."""
+    assert only("compose", "compose.yaml", "services:\n  vllm:\n    build: .\n").engine is None
+    text = f"services:\n  vllm:\n    build: .\n    command: vllm serve org/m\n    {RESERVED}\n"
+    found = only("compose", "compose.yaml", text)
+    assert (found.engine, [each.text for each in found.args]) == (None, ["vllm", "serve", "org/m"])

@@ -123,3 +123,54 @@ def test_images_for_others_are_none(text):
 def test_other_files_are_none():
     """Files of other names are not read."""
     assert workloads("dockerfile", "notes.txt", f"FROM vllm/vllm-openai\n{MODEL}") == []
+
+
+@pytest.mark.parametrize(
+    "text, model, place",
+    [
+        (
+            'FROM ollama/ollama:0.5\nARG M=a:1b\nRUN ollama serve & sleep 5 && ollama pull "$M" && kill $!\n',
+            "a:1b",
+            (2, 7),
+        ),
+        ('FROM ollama/ollama\nRUN <<EOF\nollama serve &\nollama pull a:1b\nEOF\nCMD ["serve"]\n', "a:1b", (4, 13)),
+        ('FROM debian\nRUN x\\\n && ollama run a:1b hi\nENTRYPOINT ["ollama"]\nCMD ["serve"]\n', "a:1b", (3, 16)),
+        (
+            "FROM ollama/ollama AS m\nRUN ollama pull a:1b\nFROM ollama/ollama\nCOPY --from=m /root/.ollama /root/.ollama\n",
+            "a:1b",
+            (2, 17),
+        ),
+    ],
+)
+def test_a_model_that_is_put_into_an_image_of_ollama(text, model, place):
+    """What is pulled while the image is built is what its server serves; the server of the build is none of its own."""
+    found = only("dockerfile", "Dockerfile", text)
+    assert (found.model.value, at(found.model)[1:3], found.notes) == (model, place, ())
+
+
+def test_several_models_of_an_image():
+    """The first that is pulled counts, and that there are several is said."""
+    found = only("dockerfile", "Dockerfile", "FROM ollama/ollama\nRUN ollama pull a:1b && ollama pull b:2b\n")
+    assert (found.model.value, found.notes) == ("a:1b", ("several models: a:1b, b:2b",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM ollama/ollama\n",
+        'FROM ollama/ollama\nRUN ollama pull a:1b\nENTRYPOINT ["python", "app.py"]\n',
+        "FROM ollama/ollama\nRUN ollama create mine -f Modelfile && ollama run mine\n",
+        "FROM ollama/ollama\nRUN ollama pull $MODEL\n",
+        'FROM python\nRUN ollama pull a:1b\nCMD ["app"]\n',
+        "FROM a AS b\nRUN ollama pull a:1b\nFROM python\nCOPY --from=b /root/.ollama /x\n",
+    ],
+)
+def test_images_that_hold_no_model_for_a_server(text):
+    """An image without a model that is known, or one that starts something else, is none."""
+    assert workloads("dockerfile", "Dockerfile", text) == []
+
+
+def test_a_command_that_pulls_what_it_serves():
+    """A CMD that starts the server and has it load a model says which one is served."""
+    text = 'FROM ollama/ollama\nENTRYPOINT []\nCMD ["sh", "-c", "ollama serve & sleep 5; ollama pull a:1b; wait"]\n'
+    assert texts(only("dockerfile", "Dockerfile", text).args)[:2] == ["sh", "-c"]

@@ -151,6 +151,71 @@ spec:
     assert texts(worker.args) == ["--model", "org/m"]
 
 
+OLDER = """\
+kind: DynamoGraphDeployment
+metadata: {name: old}
+spec:
+  envs:
+    - name: DYN_DEPLOYMENT_CONFIG
+      value: '{"Common": {"model": "org/m", "max-model-len": 4096, "block-size": 64}, "Processor": {"router": "kv"},
+        "VllmWorker": {"remote-prefill": true, "ServiceArgs": {"resources": {"gpu": 1}}, "common-configs": ["max-model-len"]},
+        "PrefillWorker": {"max-num-batched-tokens": 512, "ServiceArgs": {}, "common-configs": []}}'
+  services:
+    Processor:
+      extraPodSpec: {mainContainer: {args: [dynamo, serve, "graphs.disagg:Processor"]}}
+    VllmWorker:
+      resources: {limits: {gpu: "2"}}
+      extraPodSpec: {mainContainer: {args: [dynamo, serve, "graphs.disagg:VllmWorker"]}}
+    Second:
+      extraPodSpec:
+        mainContainer:
+          command: [sh, -c, "prepare; dynamo serve graphs.disagg:Frontend --service-name PrefillWorker; true"]
+    Other:
+      extraPodSpec: {mainContainer: {command: [python3, -m, own]}}
+"""
+
+
+def test_the_older_configuration_of_all_services():
+    """A graph holds it in a variable; a service has its own part, and those common settings that this names."""
+    found = {each.name.rpartition(" ")[2]: each for each in read(dynamo, OLDER)}
+
+    worker, prefill = found["VllmWorker"], found["Second"]
+    assert (worker.engine, worker.model.value, worker.gpus.count.value) == ("vllm", "org/m", 2)
+    assert texts(worker.words) == ["--max-model-len", "4096"]
+    assert at(worker.words[1]) == (6, 62)
+    assert texts(prefill.words) == ["--max-num-batched-tokens", "512"]
+    assert prefill.place.line == 18
+    assert found["Other"].words is None
+    assert found["Processor"].words is None
+
+
+def test_the_older_configuration_may_be_a_file_that_is_mounted():
+    """The command names it; it is read where a ConfigMap of the stream is mounted there."""
+    text = """\
+kind: ConfigMap
+metadata: {name: c}
+data:
+  agg.yaml: |
+    SGLangWorker: {model-path: org/m, mem-fraction-static: 0.8, ServiceArgs: {workers: 1}}
+---
+kind: DynamoGraphDeployment
+spec:
+  services:
+    SGLangWorker:
+      resources: {limits: {gpu: "1"}}
+      extraPodSpec:
+        volumes: [{name: v, configMap: {name: c}}]
+        mainContainer:
+          volumeMounts: [{name: v, mountPath: /etc/dynamo}]
+          args: [dynamo, serve, "graphs.agg:SGLangWorker", -f, /etc/dynamo/agg.yaml]
+"""
+    (worker,) = read(dynamo, text)
+
+    assert worker.engine == "sglang"
+    assert "0.8" in texts(worker.words)
+    assert worker.model.value == "org/m"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -162,3 +227,15 @@ spec:
 def test_odd_graphs_and_requests_start_nothing(text):
     """Graphs of odd shapes, and requests to make one, start no engine."""
     assert read(dynamo, text) == []
+
+
+def test_a_command_that_is_filled_in_elsewhere_leaves_the_folder_to_tell_the_engine():
+    """A worker in Dynamo's folder of an engine is that engine's, half until its command is known."""
+    text = (
+        "apiVersion: nvidia.com/v1alpha1\nkind: DynamoGraphDeployment\nmetadata: {name: g}\nspec:\n  services:\n    decode:\n"
+        "      componentType: worker\n      extraPodSpec:\n        mainContainer:\n          image: $IMAGE\n"
+        "          workingDir: /workspace/components/backends/sglang\n          command: [/bin/sh, -c]\n          args: [$DECODE]\n"
+    )
+    (found,) = read(dynamo, text)
+    assert found.engine == "sglang"
+    assert "$DECODE" in found.half

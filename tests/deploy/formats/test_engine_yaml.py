@@ -99,9 +99,33 @@ VllmWorker:
     assert found.replicas.value == "3"
 
 
+def test_workers_without_an_engines_name():
+    """They run the engine of the others, or the one whose settings they have; routers and encoders run none."""
+    shared = "Common: {model: org/m}\n"
+    prefill = "PrefillWorker: {max-num-batched-tokens: 512, ServiceArgs: {resources: {gpu: 4}}}\n"
+    others = "VllmEncodeWorker: {ServiceArgs: {}}\nRouter: {ServiceArgs: {}}\nWorker: 3\n"
+    trtllm = "TensorRTLLMWorker: {engine_args: llm.yaml, disaggregation: false, ServiceArgs: {}}\n"
+    (alone,) = read(engine_yaml, shared + prefill + others, "disagg.yaml")
+    (first, second) = read(engine_yaml, shared + prefill + trtllm, "disagg.yaml")
+
+    assert (alone.engine, alone.gpus.count.value) == ("vllm", 4)
+    assert [first.engine, second.engine] == ["tensorrt-llm", "tensorrt-llm"]
+    assert texts(second.words) == ["--extra_llm_api_options", "llm.yaml"]
+
+
+def test_settings_of_dynamo_itself_are_no_flags():
+    """What decides where a prefill runs is no setting of the engine."""
+    text = "VllmWorker:\n  model: a/b\n  max-local-prefill-length: 10\n  remote-prefill: true\n  ServiceArgs: {}\n"
+    (found,) = read(engine_yaml, text, "disagg.yaml")
+
+    assert (found.words, found.model.value) == ((), "a/b")
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "Worker: {ServiceArgs: {}}\nPrefillWorker: {ServiceArgs: {}, common-configs: 3}\nCommon: [1]\n",
+        "VllmWorker: {ServiceArgs: 3}\nCommon: {model: a/b}\n",
         "model: org/m\ntemperature: 0.2\n",
         "max-model-len: 4096\n",
         "apiVersion: v1\nkind: ConfigMap\nmax-model-len: 4096\ngpu-memory-utilization: 0.9\n",

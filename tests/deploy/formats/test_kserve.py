@@ -63,11 +63,45 @@ def test_other_addresses_stay_as_they_are_written(address):
 
 
 def test_a_backend_or_task_of_its_own_is_not_vllm():
-    """The server's other backend is Transformers; tasks that generate nothing are no engine."""
-    (other,) = read(kserve, SERVICE.replace("--dtype\n        - half", "--backend=huggingface"))
-
-    assert other.engine == "transformers"
+    """The server's other backend is Transformers, and tasks that generate nothing are no engine."""
+    assert read(kserve, SERVICE.replace("--dtype\n        - half", "--backend=huggingface")) == []
     assert read(kserve, SERVICE.replace("--dtype\n        - half", "--task=sequence_classification")) == []
+
+
+OWN_SERVER = """\
+apiVersion: serving.kserve.io/v1alpha1
+kind: ServingRuntime
+metadata: {name: own}
+spec:
+  containers:
+    - name: kserve-container
+      image: kserve/huggingfaceserver:v0.15.0
+      args: [--model_name=a]
+"""
+
+
+def test_the_image_for_cpus_runs_no_vllm():
+    """Its tag says no GPU and none is asked for, so that models run in Transformers."""
+    assert read(kserve, OWN_SERVER) == []
+    assert read(kserve, OWN_SERVER + "      resources: {limits: {nvidia.com/gpu: 0}}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("v0.15.0", "v0.15.0-gpu"),
+        (":v0.15.0", "@sha256:1234"),
+        (":v0.15.0", ""),
+        ("_name=a", "_name=a, --backend=vllm"),
+        ("_name=a", "_name=a, --max-model-len=4096"),
+        ("[--model_name=a]", "[--model_name=a]\n      resources: {limits: {nvidia.com/gpu: 1}}"),
+    ],
+)
+def test_a_gpu_or_a_word_of_vllm_makes_it_vllm(old, new):
+    """A tag for GPUs or none that tells, a GPU, the backend by name, or a flag that vLLM alone has."""
+    (engine,) = read(kserve, OWN_SERVER.replace(old, new))
+
+    assert engine.engine == "vllm"
 
 
 @pytest.mark.parametrize("name", ["sklearn", "triton", "onnx"])

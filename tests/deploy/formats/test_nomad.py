@@ -67,3 +67,11 @@ def test_odd_files_are_none():
     ):
         assert workloads("nomad", "a.nomad", text) == []
     assert workloads("nomad", "a.txt", JOB) == []
+
+
+def test_a_device_of_the_task():
+    """A device that stands beside the resources counts too."""
+    text = JOB.replace("memory = 16384", "memory = 16384 }\n").replace("constraint {", "other {")
+    assert (
+        only("nomad", "llm.nomad", text.replace("      }\n    }\n  }\n}\n", "    }\n  }\n}\n", 1)).gpus.count.value == 2
+    )

@@ -106,7 +106,7 @@ def test_a_service_with_an_engine_of_its_own_names_the_model():
 @pytest.mark.parametrize(
     "text",
     [
-        SERVICE,
+        SERVICE.replace("srt-", ""),
         "apiVersion: ome.io/v1beta1\nkind: ServingRuntime\nspec: {engineConfig: [1], decoderConfig: {runner: 2}}\n",
         "apiVersion: serving.kserve.io/v1beta1\nkind: ServingRuntime\nspec: {engineConfig: {runner: {}}}\n",
     ],
@@ -114,3 +114,10 @@ def test_a_service_with_an_engine_of_its_own_names_the_model():
 def test_services_without_an_engine_and_odd_ones_are_none(text):
     """Where nothing tells an engine there is none; KServe's are not OME's."""
     assert read(ome, text) == []
+
+
+def test_a_service_whose_runtime_is_called_after_an_engine_is_a_half():
+    """OME's own runtimes are: `srt-...` is SGLang's; each role that the service asks for is one."""
+    (engine,) = read(ome, SERVICE)
+    assert (engine.engine, engine.model.value) == ("sglang", "deepseek-r1")
+    assert "another file" in engine.half

@@ -147,3 +147,208 @@ def test_deep_and_long_values_do_no_harm():
     assert workloads("python", "x.py", "import subprocess # vllm serve\nx = " + "(" * 5000) == []
     adding = "x = " + " + ".join(['"vllm serve a/b "'] * 3000)
     workloads("python", "x.py", f"import subprocess\n{adding}\nsubprocess.run(x, shell=True)\n")
+
+
+def words_of(body):
+    """Return the words of the one command that a module starts."""
+    return texts(only("python", "run.py", f"import os, subprocess, shlex\n{body}").command)
+
+
+@pytest.mark.parametrize(
+    "body, added",
+    [
+        ('cmd += ["--a" if FAST else "--b"]', ["--a"]),
+        ('cmd += ["--a"] if not FAST else ["--b"]', ["--b"]),
+        ('cmd += ["--tp", str(2 * N)] if N > 1 else []', ["--tp", "4"]),
+        ('if Q is not None:\n    cmd.extend(["--q", Q])', []),
+        ('if Q is None and FAST:\n    cmd.append("--none")', ["--none"]),
+        ('if os.environ.get("X", "1") == "1":\n    cmd += ["--x"]', ["--x"]),
+        ('if "gguf" in MODEL:\n    cmd += ["--x"]\nelse:\n    cmd += ["--y"]', ["--y"]),
+        ('cmd += [*(["--a"] if N else []), os.environ.get("V") or "v"]', ["--a", "v"]),
+        ("cmd = [str(each) for each in cmd]", []),
+        ("cmd = list(map(str, [*cmd, N]))", ["2"]),
+        ('cmd += ["--len", f"{N * 1024}", str(-1)]', ["--len", "2048", "-1"]),
+    ],
+)
+def test_lists_that_grow_by_conditions_that_are_known(body, added):
+    """Conditions over constants choose what is added."""
+    start = f'N, FAST, Q, MODEL = 2, True, None, "a/b"\ncmd = ["vllm", "serve", MODEL]\n{body}\nsubprocess.run(cmd)\n'
+    assert words_of(start) == ["vllm", "serve", "a/b", *added]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'cmd += ["--max-model-len", "4096"] if unknown() else []',
+        'cmd += ["--enforce-eager" if unknown() else "--no-enforce-eager"]',
+        "cmd += load()",
+        "cmd.extend(args.more)",
+        'cmd = ["vllm", "serve", "a/b"] + more',
+    ],
+)
+def test_words_that_are_not_known_are_open(body):
+    """Over what is not known nothing is guessed: a masked word stands for the flags that may be there."""
+    found = words_of(f'cmd = ["vllm", "serve", "a/b"]\n{body}\nsubprocess.run(cmd)\n')
+    assert found[:3] == ["vllm", "serve", "a/b"]
+    assert [set(each) for each in found[3:]] == [{MASK}]
+
+
+def test_what_the_environment_chooses_is_seen():
+    """Of branches that a variable chooses the default's counts for what is set; what the other starts is a unit too."""
+    text = """import os, subprocess
+ON = os.getenv("ON", "0") == "1"
+length = "1"
+if ON:
+    length = "2"
+    subprocess.run(["vllm", "serve", "a/b"])
+else:
+    subprocess.run(["vllm", "serve", "c/d"])
+subprocess.run(["vllm", "serve", "e/f", length])
+"""
+    found = workloads("python", "run.py", text)
+    assert [texts(each.command)[2:] for each in found] == [["a/b"], ["c/d"], ["e/f", "1"]]
+
+
+def test_flags_under_a_condition_have_an_open_value():
+    """A flag that only some ways through the file add is there without its value; bare ones are left out."""
+    body = 'cmd = ["vllm", "serve", "a/b"]\nif unknown():\n    cmd += ["--quiet", "--max-model-len", "4096", "--dtype=auto"]\n'
+    found = words_of(f"{body}subprocess.run(cmd)\n")
+    assert [each.strip(MASK) for each in found[3:]] == ["--max-model-len", "", "--dtype="]
+
+
+def test_functions_that_return_a_command():
+    """Arguments are bound to parameters, others have their defaults; conditions in them choose."""
+    text = """import subprocess
+def build(model, *, length=4096, quant=None):
+    args = ["vllm", "serve", model, "--max-model-len", str(length)]
+    if quant:
+        args.extend(["--quantization", quant])
+    return args
+def start():
+    args = build("a/b", quant="awq")
+    subprocess.Popen(args)
+class Server:
+    model = "c/d"
+    def line(self, more=""):
+        return f"vllm serve {self.model} {more}"
+    def go(self):
+        self.text = self.line("--tp 2")
+        subprocess.run(self.text, shell=True)
+"""
+    first, second = workloads("python", "run.py", text)
+    assert texts(first.command) == ["vllm", "serve", "a/b", "--max-model-len", "4096", "--quantization", "awq"]
+    assert at(first.command[2])[1:] == (8, 19, "a/b")
+    assert second.script.value == "vllm serve c/d --tp 2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f():\n    if x():\n        return 'vllm serve a/b'\n    return 'vllm serve c/d'\nsubprocess.run(f(), shell=True)\n",
+        "def f(x):\n    return f(x)\nsubprocess.run(f('vllm serve a/b'), shell=True)\n",
+        'subprocess.run(["vllm", "serve"] + sys.argv[1:])\n',
+    ],
+)
+def test_functions_that_are_open(text):
+    """Functions that call themselves or return what depends on the way taken, and unknown models start nothing that is known."""
+    assert workloads("python", "run.py", f"import subprocess\n{text}") == []
+
+
+def test_methods_share_what_they_set():
+    """What one method puts into its object is there for those after it, a list with all that was added."""
+    text = """import subprocess, shlex
+@app.cls(gpu="L4", image=base.env({"A": "1"}))
+class Server:
+    def prepare(self):
+        self.cmd = ["vllm", "serve", "a/b"]
+        self.cmd += ["--seed", str(1)]
+    def start(self):
+        self.process = subprocess.Popen(" ".join(shlex.quote(str(each)) for each in self.cmd), shell=True)
+base = modal.Image.from_registry("vllm/vllm-openai:v0.9.1")
+"""
+    found = only("python", "run.py", text)
+    assert (found.script.value, found.image.text) == ("vllm serve a/b --seed 1", "vllm/vllm-openai:v0.9.1")
+    assert (found.version.value, values(found.environment)) == ("0.9.1", {"A": "1"})
+
+
+def test_configurations_of_ray_that_are_put_together():
+    """Mappings behind `**`, keys that are set later and conditions over constants are followed."""
+    text = """from ray.serve.llm import LLMConfig
+FP8 = True
+engine = dict(max_model_len=8192, enforce_eager=False)
+if FP8:
+    engine["kv_cache_dtype"] = "fp8"
+if unknown():
+    engine["quantization"] = "awq"
+engine.update(seed=1)
+given = dict(model_loading_config=dict(model_id="x", model_source="a/b"), engine_kwargs=engine)
+config = LLMConfig(**given, accelerator_type="H100")
+"""
+    found = only("python", "run.py", text)
+    assert (found.model.value, found.gpus.types[0].value) == ("a/b", "H100")
+    assert [each.strip(MASK) for each in texts(found.words)] == [
+        "--max-model-len",
+        "8192",
+        "--no-enforce-eager",
+        "--kv-cache-dtype",
+        "fp8",
+        "--quantization",
+        "",
+        "--seed",
+        "1",
+    ]
+
+
+SDK = """import json, sagemaker, boto3
+from sagemaker import image_uris
+from sagemaker.huggingface import HuggingFaceModel, get_huggingface_llm_image_uri
+N = 4
+hub = {"HF_MODEL_ID": "a/b", "SM_NUM_GPUS": json.dumps(N), "HF_MODEL_QUANTIZE": "awq"}
+first = HuggingFaceModel(image_uri=get_huggingface_llm_image_uri("huggingface", version="2.0.2"), env=hub)
+first.deploy(initial_instance_count=1, instance_type="ml.g5.12xlarge")
+image = image_uris.retrieve(framework="djl-lmi", region=region, version="0.29.0")
+second = sagemaker.Model(image_uri=image, env={"HF_MODEL_ID": "c/d", "OPTION_MAX_MODEL_LEN": str(8 * 1024)})
+second.deploy(instance_type="ml.p4d.24xlarge")
+client.create_model(
+    ModelName="third",
+    PrimaryContainer={"Image": "x/djl-inference:0.30.0-lmi12.0.0", "Environment": {"HF_MODEL_ID": "e/f", "N": f"{N}"}},
+)
+client.create_endpoint_config(ProductionVariants=[{"ModelName": "third", "InstanceType": "ml.g6.12xlarge"}])
+fourth = JumpStartModel(model_id="meta-textgeneration-llama-3-8b")
+"""
+
+
+def test_classes_and_calls_of_sagemaker():
+    """The image that the SDK looks up tells engine and version; each model has the instance that it is deployed on."""
+    first, second, third = workloads("python", "deploy.py", SDK)
+    assert (first.engine, first.image.text) == ("tgi", "huggingface-pytorch-tgi-inference:2.0.2")
+    own = values(first.environment)
+    assert (own["MODEL_ID"], own["NUM_SHARD"], own["QUANTIZE"]) == ("a/b", "4", "awq")
+    assert at(first.environment["NUM_SHARD"]) == ("deploy.py", 4, 5, "4")
+    assert (first.name, first.place.line) == ("HuggingFaceModel first", 5)
+    assert (second.engine, second.image.text) == ("vllm", "djl-inference")
+    assert values(second.environment)["OPTION_MAX_MODEL_LEN"] == "8192"
+    assert (third.engine, values(third.environment)["N"]) == ("vllm", "4")
+    types = [each.gpus.types[0].value for each in (first, second, third)]
+    assert types == ["ml.g5.12xlarge", "ml.p4d.24xlarge", "ml.g6.12xlarge"]
+
+
+def test_images_of_sagemaker_for_other_devices():
+    """TGI for Neuron is said to be for that device, and its own version is not TGI's."""
+    text = """from sagemaker.huggingface import get_huggingface_llm_image_uri
+env = {"HF_MODEL_ID": "a/b"}
+m = HuggingFaceModel(image_uri=get_huggingface_llm_image_uri("huggingface-neuronx", version="0.0.23"), env=env)
+"""
+    assert only("python", "deploy.py", text).image.text == "huggingface-pytorch-tgi-inference-neuron"
+
+
+def test_conditions_and_calls_without_end_do_no_harm():
+    """Nested conditions, calls that call each other and long functions come to an end."""
+    nested = "not " * 300 + "x"
+    either = "x"
+    for _ in range(60):
+        either = f"(({either}) or y)"
+    calls = "".join(f"def f{n}():\n    return [*f{n + 1}(), *f{n + 1}()]\n" for n in range(60))
+    doubled = "d = {}\n" + "".join(f"d['k{n}'] = d\n" for n in range(2000))
+    start = f"import subprocess # vllm serve\nif {nested}:\n    a = 1\nb = {either}\n"
+    assert workloads("python", "x.py", f"{start}{calls}c = f0()\n{doubled}subprocess.run([b, c])\n") == []

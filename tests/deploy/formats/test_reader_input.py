@@ -48,6 +48,26 @@ FORMATS = {
         "a.py",
         "import subprocess\n subprocess.run( [ 'vllm' , 'serve' ] ) x = f'{x}' if def f(): + @a.cls(gpu= \n    {'HF_MODEL_ID': x}",
     ),
+    "supervisord": (
+        "supervisord.conf",
+        '[program:a]\n [supervisord]\n command=vllm environment=A="b" , %(ENV_A)s %% ; %(a)02d \' \\ = serve',
+    ),
+    "kustomize": (
+        "kustomization.yaml",
+        "kind: Kustomization patches: patch: |- op: replace path: /spec/args/0 value: --max-model-len=1 {a: b} [a] target:",
+    ),
+    "dynamo": (
+        "a.yaml",
+        'kind: DynamoGraphDeployment spec: services: envs: DYN_DEPLOYMENT_CONFIG \'{"VllmWorker":{"ServiceArgs":{}}}\'',
+    ),
+    "srt_slurm": (
+        "a.yaml",
+        "schema: resources: gpu_type: h100 gpus_per_node: 8 engine: type: vllm roles: agg: args: gpus: {a: 1} nodes: model:",
+    ),
+    "engine_yaml": (
+        "a.yaml",
+        "Common: VllmWorker: PrefillWorker: ServiceArgs: common-configs: model: {a: b} [a] max-model-len: 4096 resources: gpu:",
+    ),
     "environment": ("a.env", "MODEL_ID=a MAX_TOTAL_TOKENS=1 OLLAMA_NUM_PARALLEL=2 '\" ${A} \\ # = export"),
 }
 

@@ -95,10 +95,63 @@ def test_only_the_base_of_a_recipe_with_variants_is_read():
     assert any("variants" in note for note in found[0].notes)
 
 
+SCHEMA_2 = """\
+schema: 2
+name: small
+model: {path: qwen3-0.6b, container: vllm, precision: bf16}
+resources:
+  gpu_type: h100
+  gpus_per_node: 8
+engine: {type: vllm, connector: nixl}
+roles:
+  prefill:
+    nodes: 1
+    workers: 2
+    gpus: 4
+    env: {NCCL_DEBUG: WARN}
+    args: {tensor-parallel-size: 4, enforce-eager: false, max-model-len: 4096}
+  decode:
+    nodes: 2
+    workers: 1
+    gpus: 16
+    args: {tensor-parallel-size: 16}
+  frontend: {args: {max-model-len: 1}}
+"""
+
+
+def test_roles_of_schema_2():
+    """The engine is named once, each role has its GPUs, variables and settings."""
+    prefill, decode = read(srt_slurm, SCHEMA_2)
+
+    assert (prefill.name, prefill.engine, prefill.model.value) == ("small prefill", "vllm", "qwen3-0.6b")
+    assert texts(prefill.words) == ["--tensor-parallel-size", "4", "--max-model-len", "4096"]
+    assert at(prefill.words[-1]) == (14, 74)
+    assert (prefill.gpus.count.value, prefill.gpus.nodes, prefill.gpus.types[0].value) == (4, None, "h100")
+    assert (decode.gpus.count.value, decode.gpus.nodes.value) == (8, 2)
+    assert prefill.environment["NCCL_DEBUG"].value == "WARN"
+    assert prefill.replicas.value == "2"
+    assert prefill.image is None
+    assert decode.place.line == 15
+
+
+def test_tensorrt_llm_of_schema_2_has_its_options():
+    """Its settings are options by their paths."""
+    text = SCHEMA_2.replace("type: vllm", "type: trtllm").replace(
+        "{tensor-parallel-size: 16}", "{max_seq_len: 8192, kv_cache_config: {free_gpu_memory_fraction: 0.5}}"
+    )
+    decode = read(srt_slurm, text)[1]
+
+    assert decode.engine == "tensorrt-llm"
+    assert texts(decode.words) == ["--max_seq_len", "8192", "--kv_cache_config.free_gpu_memory_fraction", "0.5"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "resources: {gpu_type: h100}\nbackend: 3\n",
+        "resources: {gpu_type: h100}\nengine: {type: other}\nroles: {agg: {args: {max-model-len: 1}}}\n",
+        "resources: {gpu_type: h100}\nengine: {type: [vllm]}\nroles: {agg: [1], prefill: x}\n",
+        "resources: {gpu_type: h100}\nengine: vllm\nroles: {agg: {args: {}}}\n",
         "resources: {gpu_type: h100, decode_nodes: x, decode_workers: 0}\nbackend: {vllm_config: {decode: [1]}}\n",
         "resources: {limits: 1}\nbackend: {type: s3}\n",
     ],

@@ -62,6 +62,8 @@ def style_words(launch: Launch) -> list[Word]:
                 found += _flag("--" + key.lower().replace("_", "-").removesuffix("-per-gpu"), given)
             elif key in _BARE:
                 found += _bare(key, given)
+        elif name == "TENSOR_PARALLEL_DEGREE" and "djl" in image:
+            found += _flag(_DJL[name], given) if str(given.value) != "max" else _of_all_gpus(_DJL[name], given, launch)
         elif name == "HF_MODEL_ID" and "OPTION_MODEL_ID" in launch.environment:
             continue  # DJL's own name for it wins
         elif name == "HF_MODEL_ID" and ("djl" in image or "sagemaker" in image or _has(launch, "OPTION_", "SM_VLLM_")):

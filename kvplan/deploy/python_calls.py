@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from kvplan.deploy.python_conditions import ABSENT, Value
 from kvplan.deploy.python_values import Scope, joined
@@ -79,7 +80,7 @@ def functions_of(tree: ast.Module) -> dict[str, Function]:
 def opened(words: Sequence[Value]) -> list[Value]:
     """Return the flags that have a value, the value masked; whether a bare flag is given stays unsaid."""
     found: list[Value] = []
-    for flag, value in zip(words, [*words[1:], None], strict=True):
+    for flag, value in zip_longest(words, words[1:]):
         if not isinstance(flag, Text) or not _FLAG.match(flag.value):
             continue
         name, equals, _ = flag.value.partition("=")

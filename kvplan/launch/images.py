@@ -77,7 +77,9 @@ def read_image(name: str) -> Image:
         found = found or re.search(rf"vllm[-_]?v?{_RELEASE}(?=$|[-_+.])", tag)
         version = found[1] if found else None
     elif engine is not None:
-        found = re.match(rf"v?{_RELEASE}(?=$|[-_+.])", tag) or (
+        # SageMaker's tags begin with PyTorch's version: 2.1.1-tgi2.0.0-gpu-py310.
+        own = re.search(rf"tgi{_RELEASE}(?=$|[-_+.])", tag) if engine == "tgi" else None
+        found = own or re.match(rf"v?{_RELEASE}(?=$|[-_+.])", tag) or (
             re.match(r"(?:server-(?:\w+-)?|full-(?:\w+-)?)?(b\d{4,5})$", tag) if engine == "llama.cpp" else None
         )
         version = found[1] if found else None

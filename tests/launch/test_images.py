@@ -26,6 +26,7 @@ from kvplan.launch.images import read_image
         ("nvcr.io/nvidia/vllm:25.09-py3", "vllm", None),
         ("lmsysorg/sglang:v0.5.3", "sglang", "0.5.3"),
         ("ghcr.io/huggingface/text-generation-inference:3.3", "tgi", "3.3"),
+        ("763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.1.1-tgi2.0.0-gpu-py310", "tgi", "2.0.0"),
         ("ghcr.io/ggml-org/llama.cpp:server-cuda", "llama.cpp", None),
         ("ollama/ollama", "ollama", None),
         ("python:3.12", None, None),

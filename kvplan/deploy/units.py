@@ -27,6 +27,8 @@ NAMES = (
     "model", "gpu", "gpu_count_requested", "tensor_parallel", "pipeline_parallel", "data_parallel", "nodes", "max_model_len",
     "gpu_memory_utilization", "kv_cache_dtype", "quantization", "max_num_seqs", "max_num_batched_tokens",
 )  # fmt: skip
+# Longer ones are shown by what is open in them.
+_LONGEST_SHOWN = 200
 _MORE = ("dtype", "enforce_eager", "cpu_offload_gb", "swap_space", "data_parallel_local", "draft_model")
 
 # Engines of one file; what is beyond is said to be left out.
@@ -276,7 +278,9 @@ def _input(given: Given) -> Input:
     word = given.words[-1] if given.words else None
     written = word.place.written() if word is not None and word.place is not None else str(given.value)
     if open_part := unsettled(given.value):
-        shown = open_part if MASK not in open_part else written
+        # A path that begins with a variable is told from others by what follows it.
+        whole = str(given.value) if isinstance(given.value, str) and len(given.value) <= _LONGEST_SHOWN else open_part
+        shown = whole if MASK not in whole else written
         return Input(value=None, origin="unresolved", place=place, label=label, written=shown)
     origin: Any = "option" if word is not None and word.origin == "--set" else "given"
     return Input(value=given.value, origin=origin, place=place, label=label, written=written)

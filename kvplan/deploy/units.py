@@ -84,7 +84,7 @@ def read_units(
         if launches and workload.group:
             groups.add(workload.group)
         unread += [Unread(workload, error) for error in errors if not launches and not isinstance(error, NoEngineError)]
-        launches = _one_of_alternatives(workload, launches)
+        launches = _one_of_alternatives(workload, _different(launches))
         if len(launches) > MOST_UNITS - len(found):
             # Loops and functions of a script can start engines without end.
             unread.append(_too_many(workload))
@@ -143,6 +143,27 @@ def _launches(file: File, workload: Workload, facts: Facts) -> tuple[list[Launch
         launches = [_of_keys(replace(workload, engine=engine, args=()), environment)]
         workload.notes += ("its own start script decides what of its variables reaches the engine",)
     return [_completed(launch, workload, facts) for launch in launches], errors
+
+
+def _different(launches: list[Launch]) -> list[Launch]:
+    """Return launches without those that a loop or a function starts again with the same words."""
+    kept: dict[tuple[object, ...], Launch] = {}
+    for launch in launches:
+        place = launch.program.words[0].place if launch.program.words else None
+        start = place.place() if place is not None else None
+        where = (start.path, start.start) if start is not None else None
+        key = (
+            where,
+            launch.engine,
+            *(word.text for word in launch.words),
+            *(str(each.value) for each in _told(launch)),
+        )
+        kept.setdefault(key if where is not None else (id(launch),), launch)
+    return list(kept.values())
+
+
+def _told(launch: Launch) -> Iterator[Given]:
+    yield from (each for each in (launch.model, launch.gpus, launch.version, launch.image) if each is not None)
 
 
 def _one_of_alternatives(workload: Workload, launches: list[Launch]) -> list[Launch]:
@@ -293,6 +314,11 @@ def _put_model(unit: Unit, stated: Stated, facts: Facts) -> None:
     if given is not None and other is not None and _is_path(str(given.value)) and not _is_path(str(other.value)):
         given = other  # what lies at that path
     given = given or other
+    if given is not None and given is other and given.words:
+        put_in = facts.put_in(given.words[-1])
+        given = Given(put_in.text, (*given.words[:-1], put_in)) if put_in is not given.words[-1] else given
+    if given is not None and not str(given.value).strip():
+        given = None  # a variable that is asked for outside
     if given is None and (variable := unit.launch.environment.get("VLLM_MODEL") if unit.launch else None) is not None:
         given = variable
     if given is None:

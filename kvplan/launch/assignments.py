@@ -70,7 +70,7 @@ def _keeps(variables: Variables, name: str, value: str, before: Given | None, *,
     settled = not UNSETTLED.search(value)
     if not settled and ("$(" in value or "`" in value):
         # What a command prints is not known; its variable stands for it.
-        if not conditional or before is None:
+        if not conditional or before is None or not before.value:
             variables.forget(name)
         return True
     if conditional and before is not None:

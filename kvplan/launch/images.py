@@ -31,7 +31,7 @@ _OTHER_MODELS = re.compile(
 # What stands beside an engine and is called after it.
 _HELPERS = re.compile(
     r"router|operator|gateway|proxy|exporter|web-?ui|frontend|(?<!tensorrtllm_)(?<!trtllm_)backend|client|loader|download|bench"
-    r"|mlops|monitor|dashboard|simulator|-sim\b|mock"
+    r"|mlops|monitor|dashboard|simulator|-sim\b|mock|gradio|streamlit|chainlit|chatbot|(?<![a-z])rag(?![a-z])"
 )
 _RELEASE = r"(\d+\.\d+\.\d+(?:\.?(?:post|rc|dev)\d+)?|\d+\.\d+)"
 
@@ -79,8 +79,10 @@ def read_image(name: str) -> Image:
     elif engine is not None:
         # SageMaker's tags begin with PyTorch's version: 2.1.1-tgi2.0.0-gpu-py310.
         own = re.search(rf"tgi{_RELEASE}(?=$|[-_+.])", tag) if engine == "tgi" else None
-        found = own or re.match(rf"v?{_RELEASE}(?=$|[-_+.])", tag) or (
-            re.match(r"(?:server-(?:\w+-)?|full-(?:\w+-)?)?(b\d{4,5})$", tag) if engine == "llama.cpp" else None
+        found = (
+            own
+            or re.match(rf"v?{_RELEASE}(?=$|[-_+.])", tag)
+            or (re.match(r"(?:server-(?:\w+-)?|full-(?:\w+-)?)?(b\d{4,5})$", tag) if engine == "llama.cpp" else None)
         )
         version = found[1] if found else None
     device = _OTHER_DEVICES.search(last) or (_OTHER_DEVICES.search(tag.lower()) if engine == "vllm" else None)

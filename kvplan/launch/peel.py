@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -88,6 +89,10 @@ def find_in_image(
         if image is not None:
             return _image(image, args, command, around, read_file), []
         if not command and args and (engine := programs.engine_of_flags(args)):
+            if not args[0].text.startswith("-"):
+                # A whole command, most likely; only flags are an image's that is not known.
+                with suppress(NoEngineError):
+                    return _peel(args, around, read_file), []
             return [launched(args, around, engine, Given(engine, (args[0],)))], []
         return _peel([*(command or ()), *args], around, read_file), []
     except (SettingError, UnknownEngineError) as error:
@@ -392,20 +397,21 @@ def _peel_in(
     try:
         return _peel(words, around, read_file)
     except NoEngineError:
-        at = 1 if words and PurePosixPath(words[0].text).name in programs.SHELLS else 0
-        script = words[at] if at < len(words) else Word("")
-        name = PurePosixPath(script.text).name
-        serves = name.endswith(".sh") and _SERVING.search(name) and not _OTHER_SCRIPTS.search(name)
-        if image.engine is None or not serves or _script(script, read_file) is not None:
+        # `bash SCRIPT`, or a text that runs one in the end.
+        named = [(word, match[0]) for word in words for match in _SCRIPTS.finditer(word.text[:2000])]
+        script, path = named[-1] if named else (Word(""), "")
+        name = PurePosixPath(path).name
+        serves = _SERVING.search(name) and not _OTHER_SCRIPTS.search(name)
+        if image.engine is None or not serves or _script(replace(script, text=path), read_file) is not None:
             raise
-        around.notes += (
-            f"{script.text[:80]} is not here: it is taken to start {programs.TITLES.get(image.engine, image.engine)}",
-        )
-        found = launched((), around, image.engine, Given(script.text[:80], (script,)))
+        title = programs.TITLES.get(image.engine, image.engine)
+        around.notes += (f"{path[:80]} is not here: it is taken to start {title}",)
+        found = launched((), around, image.engine, Given(path[:80], (script,)))
         return [replace(found, wrapped=True, subcommand=False)]
 
 
-_SERVING = re.compile(r"serv|start|run|launch|entry|vllm|sglang|ollama|llama|tgi|trt")
+_SCRIPTS = re.compile(r"[\w./-]+\.sh(?![\w.])", re.ASCII)
+_SERVING = re.compile(r"serv|start|run|launch|entry|vllm|sglang|ollama|llama|tgi|trt|prefill|decode")
 _OTHER_SCRIPTS = re.compile(
     r"bench|down|load|test|warm|eval|pull|client|train|convert|init|setup|build|install|check|health|ray|cluster|node"
 )
@@ -439,6 +445,10 @@ def _of_function(words: Sequence[Word], at: int, name: str, around: Around) -> L
     )
 
 
+# Engines whose program serves by a word of its own, in the names of variables that hold it.
+_CALLED = (("ollama", "ollama"), ("vllm", "vllm"), ("sglang", "sglang"), ("trtllm", "tensorrt-llm"))
+
+
 def _of_variable(
     words: Sequence[Word], at: int, around: Around, read_file: Callable[[str], str | Text]
 ) -> list[Launch]:
@@ -448,6 +458,8 @@ def _of_variable(
     if at + 1 < len(words) and words[at + 1].text == "-m" and (launch := of_python(words, at + 1, around)) is not None:
         return [launch]
     engine = programs.engine_of_flags(words[at + 1 :])
+    if engine is None and at + 1 < len(words) and words[at + 1].text == "serve":
+        engine = next((engine for part, engine in _CALLED if part in words[at].text.lower()), None)
     start = engine_within(words, at + 1) if engine is None else None
     if start is not None:
         return _peel(words[start:], around, read_file)

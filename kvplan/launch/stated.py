@@ -20,7 +20,7 @@ FRACTIONS = frozenset(("gpu_memory_utilization",))
 # What stands for a value that the file does not say: a shell's or Kubernetes' variable, systemd's, a template's expression,
 # `@NAME@`, `<fill in>`.
 _UNSETTLED = re.compile(
-    rf"\$\{{[^}}]{{0,1000}}\}}|\$\([^)]{{0,1000}}\)|\$\w+|%[a-zA-Z](?=$|/)|`[^`]*`|^\{{\w+\}}$|^__\w+__$|^@@?\w+@@?$|{MASK}+|^<[^<>]+>$|^\{{\{{.*\}}\}}$",
+    rf"\$\{{[^}}]{{0,1000}}\}}|\$\([^)]{{0,1000}}\)|\$\w+|%[a-zA-Z](?=$|/)|`[^`]*`|^\{{\w+\}}$|^__\w+__$|^@@?\w+@@?$|\bREPLACE_(?:ENV|WITH|ME)\w*|{MASK}+|^<[^<>]+>$|^\{{\{{.*\}}\}}$",
     re.ASCII | re.DOTALL,
 )
 _NUMBER = re.compile(r"-\d*\.?\d+", re.ASCII)

@@ -30,7 +30,7 @@ _RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
 _ENGINES = (
     ("nvidia-nim", "nim"), ("nvcr.io/nim", "nim"), ("sglang", "sglang"), ("trtllm", "tensorrt-llm"),
     ("tensorrt-llm", "tensorrt-llm"), ("tgi", "tgi"), ("text-generation-inference", "tgi"), ("ollama", "ollama"),
-    ("vllm", "vllm"), ("huggingface", "vllm"),
+    ("llamacpp", "llama.cpp"), ("llama-cpp", "llama.cpp"), ("llama.cpp", "llama.cpp"), ("vllm", "vllm"), ("huggingface", "vllm"),
 )  # fmt: skip
 # Flags of KServe's own server that are none of vLLM's: which of them take a value, and which name the model.
 _OWN_FLAGS = {

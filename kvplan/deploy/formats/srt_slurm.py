@@ -141,7 +141,8 @@ def _gpus_of(resources_: Node, each: Node, nodes: Node, workers: Node) -> Gpus:
     if of_one is None and nodes.number and workers.number and node:
         of_one, source = nodes.number * node // workers.number, nodes
     if not of_one:
-        return Gpus(types=types, count=None if each is NOTHING else count_of(each))
+        # Nodes that stand in an override: a worker has a whole one at least.
+        return Gpus(types=types, count=count_of(per_node if each is NOTHING and not nodes else each))
     words = found.words if (found := given(source)) is not None else ()
     if node and of_one > node:
         return Gpus(types=types, count=count_of(per_node), nodes=Given(of_one // node, words))

@@ -23,6 +23,7 @@ _END = re.compile(r"\{\{[-~]?\s*end\b|\{%-?\s*end(?:if|for)\b")
 _BRINGS_LINES = re.compile(r"\|\s*n?indent\s+\S+\s*[-~]?\}\}\Z")
 # A line's part of an expression, without the indentation that YAML asks of lines within a value.
 _INK = re.compile(r"((?:(?<=\n)|(?<=\r))[ \t]*|)([^\n\r]+)")
+_LINE_OF_A_VARIABLE = re.compile(r"^[ \t]*(\$?\{\w{1,60}\}|\$\w{1,60})[ \t]*$", re.ASCII | re.MULTILINE)
 _ALONE = re.compile(f"^[ \t]*{MASK}[{MASK} \t]*$", re.MULTILINE)
 
 
@@ -86,6 +87,11 @@ def expressions(text: str) -> list[tuple[int, int]]:
             at = end
             found.append((start, at))
     return found
+
+
+def whole_lines(text: str) -> list[tuple[int, int]]:
+    """Return the lines that are a variable alone, which a shell's template puts lines of its own in for (`envsubst`)."""
+    return [match.span(1) for match in _LINE_OF_A_VARIABLE.finditer(text)]
 
 
 def _behind_quotes(text: str, start: int, close: int) -> int:

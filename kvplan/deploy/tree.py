@@ -103,6 +103,11 @@ def _parsed(value: str, source: Source, base: int) -> tuple[Page, Node, Exceptio
         pages = pages[-1:]
     page = pages[0]
     root, error = _tried(page, source, base)
+    if error is not None and (lines := templates.whole_lines(value)):
+        again = templates.cut(value, sorted([*found, *lines]))
+        other, still = _tried(again, source, base)
+        if still is None:
+            return again, other, None
     if error is not None and "\t" in page.text:
         again = Page(_TABS.sub(lambda match: " " * len(match[0]), page.text), page.cuts, page.lost, page.templated)
         other, still = _tried(again, source, base)

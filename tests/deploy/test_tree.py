@@ -307,3 +307,13 @@ def test_an_unquoted_placeholder_is_masked():
     root = documents(Source("x.yaml", "a: {{HF_TOKEN}}\nb: 2\n"))[0].root
     assert root.get("a").text.written() == "{{HF_TOKEN}}"
     assert root.get("b").number == 2
+
+
+def test_lines_of_a_variable_alone_make_a_template_where_nothing_else_is_yaml():
+    """`${ARGS}` on a line of its own, in a file for envsubst, is cut; in a text it is the text's."""
+    (document,) = documents(Source("a.yaml", "limits:\n${LIMITS}\n  memory: 1Gi\nargs:\n  - --x\n${ARGS}\n"))
+    assert (document.error, document.templated) == ("", True)
+    assert document.root.get("limits", "memory").value == "1Gi"
+    assert [each.value for each in document.root.get("args").items] == ["--x"]
+    (document,) = documents(Source("a.yaml", "run: |\n  ${COMMAND}\n"))
+    assert (document.templated, document.root.get("run").value) == (False, "${COMMAND}\n")

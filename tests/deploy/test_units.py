@@ -251,3 +251,39 @@ def test_commands_under_a_key_of_commands_are_read_where_no_format_is_known():
     assert (
         units("description: run vllm serve x/y --max-model-len 4096\nnote: |\n  vllm serve x/y\n", "notes.yaml") == []
     )
+
+
+def test_what_a_loop_or_a_function_starts_again_is_one_unit():
+    """The same words at the same place are one engine however often they are reached; other words are others."""
+    text = "up() { vllm serve org/a --port $1; }\ncase $X in\n a) up 1;;\n b) up 1;;\n c) up 2;;\nesac\n"
+    assert len(units(text, "start.sh")) == 2
+
+
+def test_a_built_services_whole_command_is_read_as_one():
+    """Where the image is not known, words that begin with a program are a command, and flags alone are an engine's."""
+    program = "python3 -m vllm.entrypoints.openai.api_server "
+    text = f"services:\n  llm:\n    build: .\n    command: {program}--model org/m --max-num-seqs 2\n"
+    assert values(text, "compose.yaml")["model"] == "org/m"
+    assert values(text.replace(program, ""), "compose.yaml")["model"] == "org/m"
+
+
+def test_a_script_that_is_not_here_starts_the_engine_of_its_image():
+    """A container that runs a script of its image is that engine, with nothing known of it; a test's is none."""
+    (unit,) = units(pod(command='command: [bash, -c, "cd /srv && ./prefill.sh"]'))
+    assert (unit["engine"], unit["inputs"]["model"]["value"], unit["verdict"]) == ("vllm", None, "unknown")
+    assert units(pod(command="command: [bash, /scripts/benchmark.sh]")) == []
+
+
+def test_an_empty_model_is_none():
+    """A variable that is asked for outside has no value here."""
+    text = 'M="${MODEL:-}"\nvllm serve --model "$M" --max-model-len 4096\n'
+    assert values(text, "start.sh")["model"] is None
+
+
+def test_defaults_of_a_template_hold_for_the_model_too():
+    """`{{ url | default('org/m') }}` is org/m where nothing else is said."""
+    text = (
+        "servingEngineSpec:\n  modelSpec:\n    - name: a\n      repository: vllm/vllm-openai\n      tag: v0.11.0\n"
+        "      modelURL: \"{{ url | default('org/m') }}\"\n      requestGPU: 1\n"
+    )
+    assert values(text, "values.yaml.j2")["model"] == "org/m"

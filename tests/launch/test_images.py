@@ -2,7 +2,7 @@
 
 import pytest
 
-from kvplan.launch.images import read_image
+from kvplan.launch.images import called_after, read_image
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,15 @@ from kvplan.launch.images import read_image
         ("nvcr.io/nvidia/vllm:25.09-py3", "vllm", None),
         ("lmsysorg/sglang:v0.5.3", "sglang", "0.5.3"),
         ("ghcr.io/huggingface/text-generation-inference:3.3", "tgi", "3.3"),
-        ("763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.1.1-tgi2.0.0-gpu-py310", "tgi", "2.0.0"),
+        (
+            "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.1.1-tgi2.0.0-gpu-py310",
+            "tgi",
+            "2.0.0",
+        ),
         ("ghcr.io/ggml-org/llama.cpp:server-cuda", "llama.cpp", None),
         ("ollama/ollama", "ollama", None),
+        ("quay.io/acme/gradio-rag-vllm-openai:latest", None, None),
+        ("acme/storage-vllm:1", "vllm", None),
         ("python:3.12", None, None),
     ],
 )
@@ -50,3 +56,15 @@ def test_engine_and_version_are_read_from_the_name(name, engine, version):
 def test_images_for_other_devices_are_told(name, device):
     """An image of vLLM for CPUs or TPUs is known as one."""
     assert read_image(name).device == device
+
+
+@pytest.mark.parametrize(
+    "name, engine",
+    [
+        ("vllm_server", "vllm"), ("vllm", "vllm"), ("llama-cpp", "llama.cpp"), ("llama.cpp", "llama.cpp"), ("ollama-gpu", "ollama"),
+        ("llamactl-vllm", None), ("vllm-router", None), ("ollama-ui", None), ("ollama-pull", None), ("app", None), ("", None),
+    ],
+)  # fmt: skip
+def test_names_of_ones_own_tell_an_engine_they_begin_with(name, engine):
+    """A service that is called after an engine first is it; what stands beside one is not."""
+    assert called_after(name) == engine

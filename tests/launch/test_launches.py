@@ -77,6 +77,7 @@ def container(image, args="", command=None, environment=None):
         ("some-wrapper --flag x -- vllm serve m", "vllm", ["m"]),
         ("$PYTHON -m vllm.entrypoints.openai.api_server --model m --max-model-len 4", "vllm",
          ["--model", "m", "--max-model-len", "4"]),
+        ('nohup "$OLLAMA_BIN" serve &', "ollama", []),
         ("$LLAMA_SERVER -m a.gguf -ngl 99", "llama.cpp", ["-m", "a.gguf", "-ngl", "99"]),
         # -- containers
         ("docker run --gpus all -p 8000:8000 vllm/vllm-openai:v0.11.0 --model m", "vllm", ["--model", "m"]),

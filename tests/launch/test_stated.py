@@ -172,6 +172,7 @@ def test_flags_of_programs_around_an_engine_are_left_alone():
     [
         ("$MODEL", "$MODEL"), ("/m/${NAME:-x}", "${NAME:-x}"), ("$(TP)", "$(TP)"), ("`nproc`", "`nproc`"), ("%i", "%i"),
         ("<model>", "<model>"), ("__MODEL__", "__MODEL__"), ("@MODEL@", "@MODEL@"), ("{{ model }}", "{{ model }}"),
+        ("/m/REPLACE_ENV_MODEL", "REPLACE_ENV_MODEL"),
         ("a/b", ""), ("100%", ""), ("a@b", ""), ("", ""), (4, ""), (None, ""), ("a$", ""),
     ],
 )  # fmt: skip

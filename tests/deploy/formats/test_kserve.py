@@ -204,3 +204,13 @@ spec:
 def test_odd_services_and_those_of_others_are_none(text):
     """Services of odd shapes, and OME's, are passed over."""
     assert read(kserve, text) == []
+
+
+def test_a_runtime_called_after_llama_cpp_is_its():
+    """A runtime's name tells the engine where its format is that of many (gguf)."""
+    text = (
+        "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: a}\nspec:\n  predictor:\n    model:\n"
+        "      modelFormat: {name: gguf}\n      runtime: llamacpp-arm64\n      args: [--alias, a]\n"
+    )
+    (found,) = read(kserve, text)
+    assert found.engine == "llama.cpp"

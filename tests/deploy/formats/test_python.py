@@ -352,3 +352,214 @@ def test_conditions_and_calls_without_end_do_no_harm():
     doubled = "d = {}\n" + "".join(f"d['k{n}'] = d\n" for n in range(2000))
     start = f"import subprocess # vllm serve\nif {nested}:\n    a = 1\nb = {either}\n"
     assert workloads("python", "x.py", f"{start}{calls}c = f0()\n{doubled}subprocess.run([b, c])\n") == []
+
+
+PARSER = """import argparse, subprocess
+parser = argparse.ArgumentParser()
+group = parser.add_argument_group("engine")
+group.add_argument("--model", "-m", default="a/b")
+group.add_argument("-l", "--max-len", type=int, default=4096)
+group.add_argument("--tensor", dest="tp", default=2)
+parser.add_argument("--seed", required=True, default=1)
+parser.add_argument("--eager", action="store_true")
+parser.add_argument("--prefix", action="store_false")
+"""
+USED = """cmd = ["vllm", "serve", args.model, "--max-model-len", str(args.max_len), "--tp", f"{args.tp}", "--seed", args.seed]
+if args.eager:
+    cmd.append("--enforce-eager")
+if args.prefix:
+    cmd.append("--enable-prefix-caching")
+subprocess.run(cmd)
+"""
+
+
+@pytest.mark.parametrize(
+    "parsed",
+    [
+        "args = parser.parse_args()",
+        "args = parser.parse_known_args()[0]",
+        "args, rest = parser.parse_known_args()",
+        "def parse():\n    return parser.parse_args()\nargs = parse()",
+    ],
+)
+def test_defaults_of_argparse_hold(parsed):
+    """What nobody gives has its default, at the default's place; what has to be given is open."""
+    found = only("python", "run.py", f"{PARSER}{parsed}\n{USED}")
+    words = texts(found.command)
+    assert words[:8] == ["vllm", "serve", "a/b", "--max-model-len", "4096", "--tp", "2", "--seed"]
+    assert (set(words[8]), words[9:]) == ({MASK}, ["--enable-prefix-caching"])
+    assert at(found.command[2])[1:] == (4, 44, "a/b")
+
+
+@pytest.mark.parametrize(
+    "body, expected",
+    [
+        ("model = args.model or 'a/b'", "a/b"),
+        ("if args.model is None:\n    args.model = 'a/b'\nmodel = args.model", "a/b"),
+        ("model = getattr(args, 'other', 'a/b')", "a/b"),
+        ("model = vars(args)['known']", "c/d"),
+        ("if unknown():\n    args.known = 'a/b'\nmodel = args.known", ""),
+        ("model = args.model", ""),
+        ("model = args.twice", ""),
+        ("model = sys.argv[1] if len(sys.argv) > 1 else 'a/b'", "a/b"),
+    ],
+)
+def test_arguments_that_need_not_be_given(body, expected):
+    """An argument without a default is open until the file says what stands for it; two defaults of one name are none."""
+    text = f"""import argparse, subprocess, sys
+parser = argparse.ArgumentParser()
+parser.add_argument("--model", default=None)
+parser.add_argument("--known", default="c/d")
+commands = parser.add_subparsers(dest="command")
+commands.add_parser("one").add_argument("--twice", default="e/f")
+commands.add_parser("two").add_argument("--twice", default="g/h")
+args = parser.parse_args()
+{body}
+subprocess.run(["vllm", "serve", model])
+"""
+    assert [texts(each.command)[2] for each in workloads("python", "run.py", text)] == ([expected] if expected else [])
+
+
+def test_what_an_argument_chooses_is_seen():
+    """A command that only an option starts is a unit, as one that a variable chooses."""
+    text = f"{PARSER}args = parser.parse_args()\nif args.eager:\n    subprocess.run(['vllm', 'serve', args.model])\n"
+    assert texts(only("python", "run.py", text).command) == ["vllm", "serve", "a/b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def main(model: str = typer.Option('a/b', '--model'), tp: int = 2):\n    RUN",
+        "@click.option('--model', '-m', default='a/b')\n@click.option('--tp', default=2)\ndef main(model, tp):\n    RUN",
+        "def start(model, tp):\n    RUN\ndef main():\n    start('a/b', tp=2)\nmain()\n",
+        "def start(args):\n    model, tp = args.model, args.tp\n    RUN\nstart(argparse.Namespace(model='a/b', tp=2))\n",
+        "class C:\n    model: str = 'a/b'\n    tp: int = field(default=1)\nc = C(tp=2)\nmodel, tp = c.model, c.tp\nRUN",
+        "class C(BaseSettings):\n    model: str = Field('a/b')\n    tp: int = 1\nc = C('a/b', 2)\nmodel, tp = c.model, c.tp\nRUN",
+    ],
+)
+def test_defaults_of_options_and_of_fields(text):
+    """Options of typer and click, fields of classes, and the arguments of a function's one call are known."""
+    run = "subprocess.run(['vllm', 'serve', model, '--tp', str(tp)])\n"
+    assert words_of(text.replace("RUN", run)) == ["vllm", "serve", "a/b", "--tp", "2"]
+
+
+def test_an_object_is_made_before_its_methods_are_followed():
+    """A class that one call makes has that call's arguments in its methods, wherever the call stands."""
+    text = """import subprocess
+class Server:
+    def __init__(self, config, tp=1):
+        self.config, self.tp = config, tp
+    def start(self):
+        subprocess.Popen(["vllm", "serve", self.config.model, "--tp", str(self.tp)])
+class Config:
+    model: str = "a/b"
+def main():
+    Server(Config(), tp=2).start()
+"""
+    assert texts(only("python", "run.py", text).command) == ["vllm", "serve", "a/b", "--tp", "2"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        '{"model": "a/b", "len": 4096}',
+        "{**DEFAULTS, **(config or {})}",
+        "DEFAULTS.copy()",
+        "dict(DEFAULTS, **load())",
+        "DEFAULTS | {'len': 4096}",
+    ],
+)
+def test_configurations_of_an_object(config):
+    """A mapping that an object keeps is read by its keys, also by the method that makes the command."""
+    text = f"""import subprocess
+DEFAULTS = {{"model": "a/b", "len": 4096}}
+class Server:
+    def __init__(self, config=None):
+        self.config = {config}
+    def start(self):
+        subprocess.Popen(self.build_command())
+    def build_command(self) -> list:
+        cmd = ["vllm", "serve", self.config["model"], "--max-model-len", str(self.config["len"])]
+        cmd += ["--tp", str(self.config.get("tp", 1)), "--seed", self.config["seed"]]
+        if self.config.get("quantization"):
+            cmd += ["--quantization", self.config["quantization"]]
+        return cmd
+"""
+    found = texts(only("python", "run.py", text).command)
+    assert found[:8] == ["vllm", "serve", "a/b", "--max-model-len", "4096", "--tp", "1", "--seed"]
+    assert [set(each) for each in found[8:]] == [{MASK}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'os.execvp("vllm", ["vllm", "serve", "a/b"])',
+        'os.execvpe("vllm", ["vllm", "serve", "a/b"], os.environ)',
+        'os.execlp("vllm", "vllm", "serve", "a/b")',
+        "subprocess.run(shlex.split(\"vllm serve 'a/b'\"))",
+        'subprocess.run("vllm serve a/b".split())',
+        'async def f():\n    cmd = ["vllm", "serve", "a/b"]\n    await asyncio.create_subprocess_exec(*cmd, stdout=PIPE)',
+        'def sh(cmd, check=True):\n    subprocess.run(cmd, check=check)\nsh("ls")\nsh(["vllm", "serve", "a/b"])',
+        'def sh(cmd):\n    subprocess.run(cmd)\nsh(cmd=["vllm", "serve", "a/b"])',
+    ],
+)
+def test_ways_to_start_a_program(text):
+    """What takes the place of the program, words of a text, and functions that run what they are given start it."""
+    assert words_of(f"{text}\n") == ["vllm", "serve", "a/b"]
+
+
+VERTEX = """from google.cloud import aiplatform
+MODEL = "a/b"
+first = aiplatform.Model.upload(
+    serving_container_image_uri="vllm/vllm-openai:v0.9.1",
+    serving_container_command=["vllm", "serve"],
+    serving_container_args=["--model", MODEL, f"--max-model-len={4096}"],
+    serving_container_environment_variables={"A": "1"},
+)
+first.deploy(machine_type="g2-standard-12", accelerator_type="NVIDIA_L4", accelerator_count=2)
+second = aiplatform.Model.upload(serving_container_image_uri="x/vllm-openai", serving_container_args=["--model=c/d"])
+endpoint.deploy(model=second, machine_type="a3-highgpu-8g")
+aiplatform.Model.upload(serving_container_image_uri="vllm/vllm-openai", serving_container_args=["--model", unknown])
+aiplatform.Model.upload(serving_container_image_uri=unknown, serving_container_args=None)
+"""
+
+
+def test_models_of_vertex():
+    """A container that is uploaded as a model is a unit, on the machine that it is deployed on."""
+    first, second = workloads("python", "deploy.py", VERTEX)
+    assert (first.name, first.place.line, first.image.text) == ("Model.upload first", 3, "vllm/vllm-openai:v0.9.1")
+    assert (texts(first.command), texts(first.args)) == (["vllm", "serve"], ["--model", "a/b", "--max-model-len=4096"])
+    assert (first.gpus.types[0].value, first.gpus.count.value) == ("NVIDIA_L4", 2)
+    assert values(first.environment) == {"A": "1"}
+    assert (second.command, second.gpus.types[0].value, second.gpus.count) == (None, "a3-highgpu-8g", None)
+
+
+def test_a_list_that_grows_by_nothing():
+    """An empty list that only some ways through the file add is none."""
+    assert words_of('cmd = ["vllm", "serve", "a/b"]\nif unknown():\n    cmd += []\nsubprocess.run(cmd)\n') == [
+        "vllm",
+        "serve",
+        "a/b",
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "p.add_argument(default=1); p.add_argument('--', dest=x); p.add_argument(*a, **k); p.add_argument(3, action=1)",
+        "p.add_argument('--me', default=p); a = p.parse_args().me.me.me.model; b = p.parse_known_args()[7]; c = [p][-1]",
+        'getattr(p); getattr(p, 1); vars(); len(sys.argv); os.execlp(); os.execvp(); {}.get(); shlex.split("\'")',
+        "class C:\n    a, b = 1, 2\n    x: int\nC(1, 2, 3, *q)\nC(z=3)\nC.x = 1\n",
+        "class C:\n    x: int = C()\nclass D:\n    def __init__(self, d):\n        self.d = D(d)\nC(); D(1)\n",
+        "@click.option(default=3)\n@option('--a/--b', is_flag=True)\n@click.option\ndef f(a, b, *, c):\n    f(*a, **b)\n",
+        "x = " + "(" * 60 + "y" + " or z).m" * 60,
+        "x = y" + ".get(k, y)" * 80 + "['k']" * 80,
+        "x = " + "f(a=" * 60 + "1" + ")" * 60 + "\ndef f(a): return f(a=f(a))\n",
+        "x = " + "C(a=" * 30 + "1" + ")" * 30 + "\nclass C:\n    a: int = 1\n",
+        "".join(f"def f{n}(a):\n    f{n - 1}(a)\n    subprocess.run(a)\n" for n in range(300)),
+    ],
+)
+def test_what_is_told_in_odd_ways_does_no_harm(body):
+    """Calls without their arguments, objects in themselves and long chains neither raise nor add anything."""
+    text = f"p = argparse.ArgumentParser()\n{body}\nsubprocess.run(['vllm', 'serve', 'a/b'])\n"
+    assert words_of(text) == ["vllm", "serve", "a/b"]

@@ -64,8 +64,8 @@ def documents(text: Text | Source) -> list[Document]:
     `text` may be a file or a text inside one (a ConfigMap's value, a heredoc): places are those in the file.
     """
     whole = text.whole() if isinstance(text, Source) else text
-    if whole.value.startswith("\ufeff"):
-        whole = whole.cut(1)
+    # Marks of the byte order, however many: the parser passes over one itself, without counting it.
+    whole = whole.cut(len(whole.value) - len(whole.value.lstrip("\ufeff")))
     value = whole.value
     starts = [0, *(match.start() for match in _MARKER.finditer(value))]
     found = []

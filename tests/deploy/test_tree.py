@@ -317,3 +317,10 @@ def test_lines_of_a_variable_alone_make_a_template_where_nothing_else_is_yaml():
     assert [each.value for each in document.root.get("args").items] == ["--x"]
     (document,) = documents(Source("a.yaml", "run: |\n  ${COMMAND}\n"))
     assert (document.templated, document.root.get("run").value) == (False, "${COMMAND}\n")
+
+
+@pytest.mark.parametrize("marks", ["", "\ufeff", "\ufeff\ufeff\ufeff"])
+def test_marks_of_the_byte_order_shift_no_place(marks):
+    """Places are counted in the file, with whatever stands before its first word."""
+    (document,) = documents(Source("a.yaml", f"{marks}a: 16\n"))
+    assert document.root.get("a").text.place().text == "16"

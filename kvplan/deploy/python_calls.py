@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from kvplan.deploy.python_builtins import joined
 from kvplan.deploy.python_conditions import ABSENT, Value
-from kvplan.deploy.python_values import Scope, joined
+from kvplan.deploy.python_values import Scope
 from kvplan.launch.text import MASK, Text
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 Within = tuple[ast.AST, ...]
 _FLAG = re.compile(r"--?[A-Za-z][\w-]*")
 _WITH_VALUE = re.compile(r"(\s*--[A-Za-z][\w-]*[= ]\s*)([^\s-]\S*)")
@@ -58,23 +58,6 @@ class Called:
     target: str
     keywords: Mapping[str, Value]
     scope: Scope
-
-
-def functions_of(tree: ast.Module) -> dict[str, Function]:
-    """Return the functions of a module, methods as `self.name`; several of one name are none."""
-    found: dict[str, Function] = {}
-    several: set[str] = set()
-    for node in tree.body:
-        inside = node.body if isinstance(node, ast.ClassDef) else []
-        for name, each in [
-            ("", node),
-            *((owner, part) for part in inside for owner in ("self.", f"{getattr(node, 'name', '')}.")),
-        ]:
-            if isinstance(each, Function):
-                if f"{name}{each.name}" in found:
-                    several.add(f"{name}{each.name}")
-                found[f"{name}{each.name}"] = each
-    return {name: each for name, each in found.items() if name not in several}
 
 
 def opened(words: Sequence[Value]) -> list[Value]:

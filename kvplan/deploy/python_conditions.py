@@ -25,6 +25,12 @@ Value = Text | Absent | list["Value"] | dict[str, tuple[Text, "Value"]] | None
 _MOST_PARTS, _DEEPEST = 50, 5
 
 
+class Fields(dict[str, tuple[Text, Value]]):
+    """An object by its fields; one whose value is None is open: whoever starts the program gives it."""
+
+    __slots__ = ()
+
+
 def truth(value: Value) -> bool | None:
     """Return whether a value counts as true; None where that is not known."""
     if isinstance(value, Number):
@@ -33,7 +39,7 @@ def truth(value: Value) -> bool | None:
     if isinstance(value, Text):
         return None if value.value and not value.value.strip(MASK) else bool(value.value)
     if isinstance(value, list | dict):
-        return bool(value)
+        return bool(value) or isinstance(value, Fields)
     return False if isinstance(value, Absent) else None
 
 

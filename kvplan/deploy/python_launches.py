@@ -1,15 +1,15 @@
 """What a Python file starts: the calls of `subprocess` and their like, with the words that lead up to them."""
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from kvplan.deploy.python_arguments import add_argument, fields_of, set_defaults
+from kvplan.deploy.python_builtins import asks_environment, joined
 from kvplan.deploy.python_calls import (
     Called,
-    Function,
     Started,
     Within,
-    functions_of,
     is_main,
     masked,
     opened,
@@ -17,23 +17,32 @@ from kvplan.deploy.python_calls import (
     own_expressions,
     same,
 )
-from kvplan.deploy.python_conditions import ABSENT, Value, decided
+from kvplan.deploy.python_conditions import Fields, Value, decided
+from kvplan.deploy.python_functions import (
+    Function,
+    adders_of,
+    call_of,
+    called_once,
+    functions_of,
+    give_arguments,
+    given_to,
+)
 from kvplan.deploy.python_places import dotted
-from kvplan.deploy.python_values import Scope, asks_environment, joined
+from kvplan.deploy.python_starts import STARTS, command_of, runners_of
+from kvplan.deploy.python_values import Scope
 from kvplan.launch.text import MASK, Text
 
-_STARTS = frozenset({
-    "Popen", "run", "call", "check_call", "check_output", "create_subprocess_exec", "create_subprocess_shell", "system", "execvp",
-    "execv", "execvpe",
-})  # fmt: skip
 # Calls whose arguments describe an engine: Ray's, and those of SageMaker's SDK and of boto3.
 _DESCRIBES = frozenset({
-    "LLMConfig", "HuggingFaceModel", "DJLModel", "Model", "create_model", "deploy", "create_endpoint_config",
+    "LLMConfig", "HuggingFaceModel", "DJLModel", "Model", "create_model", "deploy", "create_endpoint_config", "upload",
 })  # fmt: skip
 _MOST_STATEMENTS, _MOST_WORDS = 20_000, 2000
 # Of a function that is called for what it returns: its statements; characters of all such calls together; how deep they go.
 _MOST_OF_ONE, _MOST_OF_CALLS, _DEEPEST_CALL = 500, 500_000, 3
 _MOST_ENTRIES = 500
+
+
+_Waiting = tuple[ast.AST, Within, Scope]
 
 
 @dataclass(slots=True)
@@ -54,85 +63,98 @@ class Walk:
     depth: int = 0
     returns: list[Value] = field(default_factory=list)
     of_calls: list[int] = field(default_factory=lambda: [_MOST_OF_CALLS])
+    classes: dict[str, ast.ClassDef] = field(default_factory=dict)
+    once: dict[int, Function] = field(default_factory=dict)
+    runners: dict[str, str] = field(default_factory=dict)
+    adders: frozenset[str] = frozenset()
+    bound: dict[int, dict[str, Value]] = field(default_factory=dict)
+    later: dict[int, _Waiting] = field(default_factory=dict)
+    ready: list[_Waiting] = field(default_factory=list)
 
     def module(self, scope: Scope, tree: ast.Module) -> None:
         """Follow a module: its own statements first, as functions see what all of them set."""
         self.base, scope.returned = scope, self._returned
         self.functions = functions_of(tree)
-        waiting: list[tuple[ast.AST, Within, Scope]] = []
+        self.classes = {each.name: each for each in tree.body if isinstance(each, ast.ClassDef)}
+        self.runners = runners_of(self.functions)
+        self.adders = adders_of(self.functions)
+        self.once = called_once(tree, self.functions)
+        awaited = {id(each) for each in self.once.values()}
+        waiting: list[_Waiting] = []
         self._body(tree.body, scope, (), waiting, sure=True)
-        while waiting:
-            node, within, outer = waiting.pop(0)
+        while self.ready or waiting or self.later:
+            if not self.ready and not waiting:
+                first = next(iter(self.later))
+                awaited.discard(first)
+                self.ready.append(self.later.pop(first))
+            node, within, outer = (self.ready or waiting).pop(0)
+            key = self._told_by_call(node)
+            if key in awaited and key not in self.bound:
+                self.later[key] = (node, within, outer)
+                continue
             own = Scope(scope.source, outer)
             # What the methods before it have set, in the order in which they stand.
             own.names = {name: value for name, value in scope.names.items() if name.startswith("self.")} | own.names
             if isinstance(node, Function):
-                self._arguments(node, own)
+                give_arguments(node, own, self.bound.get(id(node)))
                 self._body(node.body, own, (*within, node), waiting, sure=True)
             elif isinstance(node, ast.ClassDef):
-                inner: list[tuple[ast.AST, Within, Scope]] = []
+                inner: list[_Waiting] = []
                 self._body(node.body, own, (*within, node), inner, sure=True)
                 scope.names |= {f"self.{name}": value for name, value in own.names.items() if name not in scope.names}
                 waiting += [(each, around, outer) for each, around, _ in inner]
 
-    @staticmethod
-    def _arguments(node: Function, scope: Scope, given: Mapping[str, Value] | None = None) -> None:
-        """Give a function's arguments their values, or their defaults; others hide the names of the module."""
-        positional = [*node.args.posonlyargs, *node.args.args]
-        defaults: list[ast.expr | None] = [None] * (len(positional) - len(node.args.defaults)) + list(
-            node.args.defaults
-        )
-        every = [
-            *zip(positional, defaults, strict=True),
-            *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True),
-        ]
-        hidden = [each for each in (node.args.vararg, node.args.kwarg) if each is not None]
-        for argument in hidden:
-            scope.names.pop(argument.arg, None)
-        for argument, default in every:
-            name = argument.arg
-            if given is not None and name in given:
-                scope.names[name] = given[name]
-                continue
-            value = scope.value(default) if default is not None else None
-            # Whoever calls it may give another: None says no more than that it need not be given.
-            if default is not None and (given is not None or value is not ABSENT):
-                scope.names[name] = value
-            else:
-                scope.names.pop(name, None)
+    def _told_by_call(self, node: ast.AST) -> int:
+        """Return the function whose one call has to be seen before a function or class is followed; 0 for none."""
+        if isinstance(node, ast.ClassDef) and self.classes.get(node.name) is not node:
+            return 0
+        function = self.functions.get(f"{node.name}.__init__") if isinstance(node, ast.ClassDef) else node
+        # Methods are followed where they stand, behind what those before them set.
+        if not isinstance(function, Function) or (node is function and self.functions.get(function.name) is not node):
+            return 0
+        return id(function) if len(function.args.args) > (node is not function) or function.args.kwonlyargs else 0
 
     def _returned(self, call: ast.Call, scope: Scope, depth: int) -> Value:
         """Return what a function of the file returns for its arguments; None where that is not known."""
         name = dotted(call.func)
-        function = self.functions.get(name)
-        if function is None or self.base is None or self.depth >= _DEEPEST_CALL or self.of_calls[0] <= 0 or depth > 20:
+        function, made = self.functions.get(name), self.classes.get(name)
+        if self.base is None or self.depth >= _DEEPEST_CALL or self.of_calls[0] <= 0 or depth > 20:
             return None
-        names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
-        names = names[1:] if "." in name and names[:1] in (["self"], ["cls"]) else names
-        if any(isinstance(each, ast.Starred) for each in call.args):
+        if made is not None:
+            self._pay(made, scope)
+            return fields_of(made, call, scope, self.base, depth)
+        given = given_to(function, call, scope, depth) if function is not None else None
+        if function is None or given is None:
             return None
-        given = {key: scope.value(each, depth + 1) for key, each in zip(names, call.args, strict=False)}
-        given |= {key: value for key, (_, value) in scope.keywords(call, depth + 1).items()}
-        start, end = scope.span(function)
-        self.of_calls[0] -= end - start
+        self._pay(function, scope)
         inner = Walk(
-            functions=self.functions, base=self.base, left=_MOST_OF_ONE, depth=self.depth + 1, of_calls=self.of_calls
+            functions=self.functions,
+            classes=self.classes,
+            base=self.base,
+            left=_MOST_OF_ONE,
+            depth=self.depth + 1,
+            of_calls=self.of_calls,
         )
         own = Scope(scope.source, self.base)
         own.returned = inner._returned
-        self._arguments(function, own, given)
+        give_arguments(function, own, given)
         inner._body(function.body, own, (function,), [], sure=True)
         if inner.partly:
             self.partly.add(name.rpartition(".")[2])
         first = inner.returns[0] if inner.returns else None
         return first if len(inner.returns) == 1 or all(same(first, each) for each in inner.returns) else None
 
+    def _pay(self, node: ast.AST, scope: Scope) -> None:
+        """Count what it costs to follow a function or class: its text, and a copy of the names that it sees."""
+        start, end = scope.span(node)
+        self.of_calls[0] -= end - start + (len(self.base.names) if self.base is not None else 0)
+
     def _body(
         self,
         statements: Sequence[ast.stmt],
         scope: Scope,
         within: Within,
-        waiting: list[tuple[ast.AST, Within, Scope]],
+        waiting: list[_Waiting],
         *,
         sure: bool,
         depth: int = 0,
@@ -147,7 +169,7 @@ class Walk:
                 continue
             if isinstance(each, ast.If):
                 taken = True if is_main(each.test) else decided(each.test, scope.value)
-                if taken is not None and not self.depth and self._by_environment(each.test):
+                if taken is not None and not self.depth and self._by_environment(each.test, scope):
                     # What whoever starts it may choose otherwise is seen, and changes nothing.
                     self.aside += 1
                     other = each.orelse if taken else each.body
@@ -204,6 +226,13 @@ class Walk:
         if isinstance(target, ast.Name):
             self.expressions.setdefault(target.id, value)
             self._set(target.id, scope.value(value), value, scope, sure=sure)
+        elif isinstance(target, ast.Attribute) and isinstance(owner := scope.value(target.value), Fields):
+            own = scope.value(value)
+            before = owner[target.attr][1] if target.attr in owner else None
+            if not sure and before is not None and not same(before, own):
+                own = scope.written(value)
+            label = scope.literal(target, target.attr)
+            self._update(dotted(target.value), {target.attr: (label, own)}, scope, sure=True)
         elif isinstance(target, ast.Attribute) and (name := dotted(target)):
             self._set(name, scope.value(value), value, scope, sure=sure)
             self._share(name, scope)
@@ -221,11 +250,17 @@ class Walk:
         elif isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
             for each, part in zip(target.elts, value.elts, strict=False):
                 self._assign(each, part, scope, sure=sure)
+        elif isinstance(target, ast.Tuple | ast.List) and isinstance(values := scope.value(value), list):
+            for each, item in zip(target.elts, values, strict=False):
+                if isinstance(each, ast.Name):
+                    self._set(each.id, item, value, scope, sure=sure)
 
-    def _by_environment(self, expression: ast.expr) -> bool:
-        """Return whether a variable of the environment has a say in an expression."""
+    def _by_environment(self, expression: ast.expr, scope: Scope) -> bool:
+        """Return whether a variable of the environment or an argument of the program has a say in an expression."""
         return any(
-            asks_environment(each) or (isinstance(each, ast.Name | ast.Attribute) and dotted(each) in self.chosen)
+            asks_environment(each)
+            or (isinstance(each, ast.Name | ast.Attribute) and dotted(each) in self.chosen)
+            or (isinstance(each, ast.Attribute) and dotted(each) and isinstance(scope.value(each.value), Fields))
             for each in ast.walk(expression)
         )
 
@@ -237,7 +272,7 @@ class Walk:
             self.partly.add(name)
         else:
             scope.names[name] = known
-        if self._by_environment(value):
+        if self._by_environment(value, scope):
             self.chosen.add(name)
         if any(dotted(each) in self.partly for each in ast.walk(value) if isinstance(each, ast.Name | ast.Attribute)):
             self.partly.add(name)
@@ -268,7 +303,7 @@ class Walk:
         if isinstance(before, dict) and isinstance(value, dict) and len(before) < _MOST_ENTRIES:
             if not sure:
                 value = {key: (label, masked(each)) for key, (label, each) in value.items()}
-            scope.names[name] = before | value
+            scope.names[name] = Fields(before | value) if isinstance(before, Fields) else before | value
             self._share(name, scope)
 
     def _call(self, node: ast.Call, scope: Scope, within: Within, target: str, *, sure: bool) -> None:
@@ -286,22 +321,20 @@ class Walk:
             known = {key: value for key, (_, value) in scope.keywords(node).items()}
             whose = inner if isinstance(inner, ast.Call) else owner
             self.called.append(Called(node, name, whose, target, known, scope))
-        if name not in _STARTS:
-            return
-        given_node: ast.expr | None = (
-            node.args[0] if node.args else next((each.value for each in node.keywords if each.arg == "args"), None)
-        )
-        if name in ("execvp", "execv", "execvpe"):
-            given_node = node.args[1] if len(node.args) > 1 else None
-        command: Value = scope.value(given_node)
-        if name == "create_subprocess_exec":
-            command = scope.value(ast.List(elts=list(node.args), ctx=ast.Load()))
-        names = (
-            {dotted(each) for each in ast.walk(given_node) if isinstance(each, ast.Name | ast.Attribute)}
-            if given_node is not None
-            else set()
-        )
-        words = command if isinstance(command, list) else None
-        script = command if isinstance(command, Text) else None
-        if words or script is not None:
-            self.started.append(Started(words, script, scope, within, node, bool(names & self.partly)))
+        if name in ("add_argument", "set_defaults") and isinstance(parser := scope.value(inner), Fields):
+            (add_argument if name == "add_argument" else set_defaults)(parser, node, scope)
+        if dotted(function) in self.adders and any(isinstance(scope.value(each), Fields) for each in node.args):
+            scope.value(node)
+        runs = self.runners.get(dotted(function))
+        called = self.once.get(id(node))
+        if called is not None and runs is None and not self.depth:
+            if (arguments := given_to(called, call_of(node), scope)) is not None:
+                self.bound[id(called)] = arguments
+            if (waits := self.later.pop(id(called), None)) is not None:
+                self.ready.append(waits)
+        if name in STARTS or runs is not None:
+            command, names = command_of(node, name, scope, self.functions, runs)
+            words = command if isinstance(command, list) else None
+            script = command if isinstance(command, Text) else None
+            if words or script is not None:
+                self.started.append(Started(words, script, scope, within, node, bool(names & self.partly)))

@@ -2,21 +2,15 @@
 
 import ast
 import operator
-import re
 from collections.abc import Callable, Iterable
 
-from kvplan.deploy.python_conditions import ABSENT, Number, Value, as_number, decided, truth
+from kvplan.deploy.python_builtins import asks_environment, called, joined, quoted
+from kvplan.deploy.python_conditions import ABSENT, Fields, Number, Value, as_number, decided, truth
 from kvplan.deploy.python_places import Places, dotted
-from kvplan.deploy.sagemaker_containers import looked_up
-from kvplan.launch.text import MASK, Source, Text, join
+from kvplan.launch.text import MASK, Source, Text
 
 _DEEPEST = 40
 _MOST_ITEMS = 2000
-# Of a text that is put together: characters, and parts of the file.
-_LONGEST, _MOST_PARTS = 20_000, 500
-
-# Words that a shell takes as they are.
-_PLAIN = re.compile(rf"[\w@%+=:,./{MASK}-]+")
 _LARGEST = 10**15
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -35,13 +29,15 @@ class Scope(Places):
         outer: whose names hold where there are none of its own.
 
     Attributes:
-        returned: what a function of the file returns for a call; None where that is not known.
+        optional: arguments of the function that are None where they are not given.
+        returned: what a function or class of the file returns for a call; None where that is not known.
 
     """
 
     def __init__(self, source: Source, outer: "Scope | None" = None) -> None:
         super().__init__(source)
         self.names: dict[str, Value] = dict(outer.names) if outer is not None else {}
+        self.optional: set[str] = set()
         self.returned: Callable[[ast.Call, Scope, int], Value] | None = outer.returned if outer is not None else None
 
     # -- expressions -------------------------------------------------------------------------------------------------
@@ -63,8 +59,7 @@ class Scope(Places):
         if isinstance(node, ast.BinOp):
             return self._sum(node, depth)
         if isinstance(node, ast.IfExp):
-            taken = decided(node.test, lambda each: self.value(each, depth + 1))
-            return self.written(node) if taken is None else self.value(node.body if taken else node.orelse, depth + 1)
+            return self._chosen(node, depth)
         if isinstance(node, ast.Compare | ast.UnaryOp):
             return self._condition(node, depth)
         if isinstance(node, ast.BoolOp):
@@ -72,14 +67,50 @@ class Scope(Places):
         if isinstance(node, ast.ListComp | ast.GeneratorExp):
             return self._each(node, depth)
         if isinstance(node, ast.Call):
-            return self._call(node, depth)
+            return called(self, node, depth)
         if isinstance(node, ast.Attribute):
             name = dotted(node)
             if name == "sys.executable":
                 return self.literal(node, "python")
-            found = next((each for each in (name, f"self.{node.attr}") if each in self.names), None)
-            return self.written(node) if found is None else self.names[found]
+            if name in self.names:
+                return self.names[name]
+            owner = self.value(node.value, depth + 1)
+            if isinstance(owner, Fields):
+                return self.held(owner, node.attr, node)
+            return self.names.get(f"self.{node.attr}", self.written(node))
+        if isinstance(node, ast.Subscript):
+            return self._item(node, depth)
+        if isinstance(node, ast.Await):
+            return self.value(node.value, depth + 1)
         return self.written(node)
+
+    def held(self, owner: dict[str, tuple[Text, Value]], name: str, node: ast.expr) -> Value:
+        """Return what a mapping or an object holds under a name."""
+        found = owner[name][1] if name in owner else None
+        return self.written(node) if found is None else found
+
+    def _item(self, node: ast.Subscript, depth: int) -> Value:
+        """Return `mapping["key"]`, `list[0]`; behind words that are not known a list's places are not known either."""
+        if dotted(node.value) == "sys.argv" and isinstance(node.slice, ast.Slice):
+            return []  # nobody gives the program more
+        owner, key = self.value(node.value, depth + 1), self.value(node.slice, depth + 1)
+        if not isinstance(key, Text):
+            return self.written(node)
+        if isinstance(owner, dict):
+            return self.held(owner, key.value, node)
+        if isinstance(owner, list) and isinstance(key, Number) and key.value.isdecimal() and len(key.value) < 5:
+            before = owner[: int(key.value) + 1]
+            sure = len(before) > int(key.value) and all(
+                truth(each) is not None or each is before[-1] for each in before
+            )
+            found = before[-1] if sure else None
+            return self.written(node) if found is None else found
+        return self.written(node)
+
+    def number(self, node: ast.AST, value: str) -> Number:
+        """Return a number or a truth value that an expression stands for."""
+        text = self.literal(node, value)
+        return Number(text.value, text.runs)
 
     def _constant(self, node: ast.Constant) -> Value:
         if node.value is None:
@@ -116,8 +147,7 @@ class Scope(Places):
             found = compute(first, second)
         except ArithmeticError:
             return self.written(node)
-        text = self.literal(node, str(found))
-        return Number(text.value, text.runs)
+        return self.number(node, str(found))
 
     def _condition(self, node: ast.Compare | ast.UnaryOp, depth: int) -> Text:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
@@ -128,8 +158,7 @@ class Scope(Places):
         taken = decided(node, lambda each: self.value(each, depth + 1))
         if taken is None:
             return self.written(node)
-        text = self.literal(node, str(taken))
-        return Number(text.value, text.runs)
+        return self.number(node, str(taken))
 
     def _either(self, node: ast.BoolOp, depth: int) -> Value:
         """Return the part of `a or b`, `a and b` that it comes to; a variable without a default is taken not to be set."""
@@ -137,11 +166,32 @@ class Scope(Places):
         for each in node.values[:-1]:
             value = self.value(each, depth + 1)
             taken = truth(value)
-            if taken is None and not (wanted and asks_environment(each)):
+            if taken is None and not (wanted and (asks_environment(each) or self.is_open(each))):
                 return self.written(node)
             if taken is wanted:
                 return value
         return self.value(node.values[-1], depth + 1)
+
+    def _chosen(self, node: ast.IfExp, depth: int) -> Value:
+        """Return the part of `a if b else c` that it comes to; `x if x else d` is `d` where nobody has to give `x`."""
+        taken = decided(node.test, lambda each: self.value(each, depth + 1))
+        if taken is not None:
+            return self.value(node.body if taken else node.orelse, depth + 1)
+        test = node.test
+        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.IsNot):
+            test = test.left
+        if dotted(test) and self.is_open(test):
+            value = self.value(node.orelse, depth + 1)
+            return value if isinstance(value, Text) else self.written(node)
+        return self.written(node)
+
+    def is_open(self, node: ast.expr) -> bool:
+        """Return whether an expression is an argument of the program, or of a function, that need not be given."""
+        if isinstance(node, ast.Name):
+            return node.id in self.optional and node.id not in self.names
+        owner = self.value(node.value) if isinstance(node, ast.Attribute) and dotted(node) else None
+        own = owner.get(node.attr) if isinstance(owner, Fields) and isinstance(node, ast.Attribute) else None
+        return own is not None and own[1] is None
 
     def _each(self, node: ast.ListComp | ast.GeneratorExp, depth: int) -> Value:
         """Return the words of `[str(each) for each in words]`."""
@@ -156,7 +206,7 @@ class Scope(Places):
         own = isinstance(inner, ast.Name) and inner.id == only.target.id
         if not isinstance(items, list) or not own or not names <= {"str", "quote"}:
             return self.written(node)
-        return [_quoted(each) for each in items] if "quote" in names else items
+        return [quoted(each) for each in items] if "quote" in names else items
 
     @staticmethod
     def constant(value: object) -> str:
@@ -202,43 +252,6 @@ class Scope(Places):
                 found[name.value] = (name, own)
         return found
 
-    def _call(self, node: ast.Call, depth: int) -> Value:
-        """Return what a few functions return: `str(n)`, `" ".join(list)`, `os.environ.get("X", "default")`, `"a b".split()`."""
-        whole = dotted(node.func)
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else whole
-        first = node.args[0] if len(node.args) == 1 else None
-        if whole in ("str", "int", "float", "list", "tuple", "json.dumps", "dumps") and first is not None:
-            return self._converted(whole, node, first, depth)
-        if name == "quote" and first is not None:
-            return _quoted(self.value(first, depth + 1))
-        if whole == "map" and len(node.args) == 2 and dotted(node.args[0]) == "str":
-            return self.value(node.args[1], depth + 1)
-        if name == "dict" and isinstance(node.func, ast.Name) and not node.args:
-            return self.keywords(node, depth + 1)
-        if name in ("get", "getenv") and len(node.args) == 2:
-            known = dotted(node.func).endswith(("environ.get", "getenv"))
-            return self.value(node.args[1], depth + 1) if known else self.written(node)
-        if name == "join" and len(node.args) == 1 and isinstance(node.func, ast.Attribute):
-            items = self.value(node.args[0], depth + 1)
-            between = " " if isinstance(node.func.value, ast.Name) else _text(self.value(node.func.value, depth + 1))
-            if isinstance(items, list) and between is not None:
-                return _together(items, between)
-        if name == "split" and isinstance(node.func, ast.Attribute):
-            text = self.value(
-                node.args[0] if isinstance(node.func.value, ast.Name) and node.args else node.func.value, depth + 1
-            )
-            if isinstance(text, Text):
-                return [text.cut(*match.span()) for match in re.finditer(r"\S+", text.value)]
-        if name == "copy" and isinstance(node.func, ast.Attribute):
-            return self.value(node.func.value, depth + 1)
-        if self.returned is not None and (found := self.returned(node, self, depth)) is not None:
-            return found
-        if name in ("retrieve", "get_huggingface_llm_image_uri"):
-            args = [self.value(each, depth + 1) for each in node.args[:8]]
-            named = {key: value for key, (_, value) in self.keywords(node, depth + 1).items()}
-            return looked_up(whole, args, named, self.source.piece(*self.span(node))) or self.written(node)
-        return self.written(node)
-
     def keywords(self, node: ast.Call, depth: int = 0) -> dict[str, tuple[Text, Value]]:
         """Return a call's arguments by their names, those of mappings behind `**` included."""
         found: dict[str, tuple[Text, Value]] = {}
@@ -249,45 +262,3 @@ class Scope(Places):
             elif isinstance(own, dict):
                 found |= own
         return found
-
-    def _converted(self, name: str, node: ast.Call, first: ast.expr, depth: int) -> Value:
-        """Return `str(n)`, `int("4")`, `json.dumps(4)`; what JSON writes otherwise than `str` is not known."""
-        value = self.value(first, depth + 1)
-        if name.endswith("dumps"):
-            plain = isinstance(value, Number) and as_number(value) is not None
-            return Text(value.value, value.runs) if plain and isinstance(value, Number) else self.written(node)
-        if isinstance(value, Text):
-            return Number(value.value, value.runs) if name in ("int", "float") else Text(value.value, value.runs)
-        return value
-
-
-def joined(texts: list[Text]) -> Text | None:
-    """Return texts one behind the other; None for more than a command holds."""
-    if sum(len(each.value) for each in texts) > _LONGEST or sum(len(each.runs) for each in texts) > _MOST_PARTS:
-        return None
-    return join(texts)
-
-
-def asks_environment(node: ast.AST) -> bool:
-    """Return whether an expression is a variable of the environment."""
-    return isinstance(node, ast.Call) and dotted(node.func).endswith(("environ.get", "getenv"))
-
-
-def _quoted(value: Value) -> Value:
-    """Return a text as `shlex.quote` does."""
-    if not isinstance(value, Text) or _PLAIN.fullmatch(value.value) or "'" in value.value:
-        return value
-    return join(["'", value, "'"])
-
-
-def _text(value: Value) -> str | None:
-    return value.value if isinstance(value, Text) and MASK not in value.value else None
-
-
-def _together(items: list[Value], between: str) -> Text | None:
-    parts: list[Text] = []
-    for index, each in enumerate(items):
-        if not isinstance(each, Text):
-            return None
-        parts += [Text(between), each] if index else [each]
-    return joined(parts)

@@ -1,4 +1,4 @@
-"""Python files that start engines: Modal's functions, `subprocess`, and models of SageMaker."""
+"""Python files that start engines: Modal's functions, `subprocess`, and models of SageMaker and Vertex AI."""
 
 import ast
 import re
@@ -15,13 +15,14 @@ from kvplan.deploy.python_places import dotted, parsed
 from kvplan.deploy.python_values import Scope
 from kvplan.deploy.sagemaker import models
 from kvplan.deploy.variables import value_of
+from kvplan.deploy.vertex import uploaded
 from kvplan.deploy.workload import Gpus, Workload
 from kvplan.launch.images import read_image
 from kvplan.launch.text import MASK, Place, Text
 from kvplan.launch.words import Given, Word
 
 # Without these nothing in a file starts an engine; most files of Python hold none of them.
-_CALLS = re.compile(r"subprocess|Popen|os\.system|\.exec[lv]")
+_CALLS = re.compile(r"subprocess|Popen|os\.system|\bexec[lv]")
 _WORTH = re.compile(
     r"(?:vllm|sglang|lmdeploy|ollama)[\"',\s]+serve\b|vllm\.entrypoints|sglang\.launch_server|llama-server|llama_cpp\.server"
     r"|text-generation-launcher|trtllm-serve|tensorrt_llm\.|dynamo\.(?:vllm|sglang|trtllm)|(?:docker|podman)[\"',\s]+run\b"
@@ -47,7 +48,9 @@ def read(file: File) -> Iterator[Workload]:
     if not file.name.endswith(".py") or _TESTS.fullmatch(file.name) or len(text) > _LARGEST:
         return
     of_ray = "LLMConfig(" in text and "ray.serve" in text
-    if not (_CALLS.search(text) and _WORTH.search(text)) and not _VARIABLES.search(text) and not of_ray:
+    of_vertex = "serving_container_image_uri" in text
+    worth = of_ray or of_vertex or _VARIABLES.search(text) or (_CALLS.search(text) and _WORTH.search(text))
+    if not worth:
         return
     tree = parsed(text)
     if tree is None:
@@ -62,6 +65,7 @@ def read(file: File) -> Iterator[Workload]:
         if call.name == "LLMConfig":
             yield from _ray(file, call)
     yield from models(file, tree, walk)
+    yield from uploaded(file, walk) if of_vertex else ()
 
 
 def _started(file: File, each: Started, walk: Walk, module: Scope) -> Workload | None:

@@ -388,7 +388,7 @@ def test_defaults_of_argparse_hold(parsed):
     words = texts(found.command)
     assert words[:8] == ["vllm", "serve", "a/b", "--max-model-len", "4096", "--tp", "2", "--seed"]
     assert (set(words[8]), words[9:]) == ({MASK}, ["--enable-prefix-caching"])
-    assert at(found.command[2])[1:] == (4, 44, "a/b")
+    assert at(found.command[2])[1:] == (4, 46, "a/b")
 
 
 @pytest.mark.parametrize(
@@ -398,6 +398,7 @@ def test_defaults_of_argparse_hold(parsed):
         ("if args.model is None:\n    args.model = 'a/b'\nmodel = args.model", "a/b"),
         ("model = getattr(args, 'other', 'a/b')", "a/b"),
         ("model = vars(args)['known']", "c/d"),
+        ("model = args.model if args.model is not None else 'a/b'", "a/b"),
         ("if unknown():\n    args.known = 'a/b'\nmodel = args.known", ""),
         ("model = args.model", ""),
         ("model = args.twice", ""),
@@ -420,6 +421,23 @@ subprocess.run(["vllm", "serve", model])
     assert [texts(each.command)[2] for each in workloads("python", "run.py", text)] == ([expected] if expected else [])
 
 
+def test_a_subcommand_has_the_arguments_of_its_parser():
+    """A function that `set_defaults` names is given what its parser holds, also what another function added to that."""
+    text = """import argparse, subprocess
+def serve(args):
+    subprocess.run(["vllm", "serve", args.model, "--tp", str(args.tp)])
+def add_model(parser):
+    parser.add_argument("--model", default="a/b")
+def main():
+    parser = argparse.ArgumentParser().add_subparsers().add_parser("serve")
+    add_model(parser)
+    parser.set_defaults(func=serve, tp=2)
+    args = parser.parse_args()
+    args.func(args)
+"""
+    assert texts(only("python", "run.py", text).command) == ["vllm", "serve", "a/b", "--tp", "2"]
+
+
 def test_what_an_argument_chooses_is_seen():
     """A command that only an option starts is a unit, as one that a variable chooses."""
     text = f"{PARSER}args = parser.parse_args()\nif args.eager:\n    subprocess.run(['vllm', 'serve', args.model])\n"
@@ -433,6 +451,7 @@ def test_what_an_argument_chooses_is_seen():
         "@click.option('--model', '-m', default='a/b')\n@click.option('--tp', default=2)\ndef main(model, tp):\n    RUN",
         "def start(model, tp):\n    RUN\ndef main():\n    start('a/b', tp=2)\nmain()\n",
         "def start(args):\n    model, tp = args.model, args.tp\n    RUN\nstart(argparse.Namespace(model='a/b', tp=2))\n",
+        "def start(args):\n    model, tp = args.model, args.tp\n    RUN\nT(target=start, args=[Namespace(model='a/b', tp=2)])\n",
         "class C:\n    model: str = 'a/b'\n    tp: int = field(default=1)\nc = C(tp=2)\nmodel, tp = c.model, c.tp\nRUN",
         "class C(BaseSettings):\n    model: str = Field('a/b')\n    tp: int = 1\nc = C('a/b', 2)\nmodel, tp = c.model, c.tp\nRUN",
     ],
@@ -548,10 +567,11 @@ def test_a_list_that_grows_by_nothing():
     [
         "p.add_argument(default=1); p.add_argument('--', dest=x); p.add_argument(*a, **k); p.add_argument(3, action=1)",
         "p.add_argument('--me', default=p); a = p.parse_args().me.me.me.model; b = p.parse_known_args()[7]; c = [p][-1]",
-        'getattr(p); getattr(p, 1); vars(); len(sys.argv); os.execlp(); os.execvp(); {}.get(); shlex.split("\'")',
+        'getattr(p); getattr(p, 1); getattr(p, q); vars(); len(sys.argv); os.execlp(); os.execvp(); {}.get(); shlex.split("\'")',
         "class C:\n    a, b = 1, 2\n    x: int\nC(1, 2, 3, *q)\nC(z=3)\nC.x = 1\n",
         "class C:\n    x: int = C()\nclass D:\n    def __init__(self, d):\n        self.d = D(d)\nC(); D(1)\n",
         "@click.option(default=3)\n@option('--a/--b', is_flag=True)\n@click.option\ndef f(a, b, *, c):\n    f(*a, **b)\n",
+        "class C:\n    x: int = f()\ndef f():\n    return C()\nf()\nC()\n",
         "x = " + "(" * 60 + "y" + " or z).m" * 60,
         "x = y" + ".get(k, y)" * 80 + "['k']" * 80,
         "x = " + "f(a=" * 60 + "1" + ")" * 60 + "\ndef f(a): return f(a=f(a))\n",

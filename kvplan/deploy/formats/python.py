@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from kvplan.deploy.accelerators import common, named, smallest, whole
 from kvplan.deploy.file import File
@@ -58,8 +59,15 @@ def read(file: File) -> Iterator[Workload]:
     walk = Walk()
     scope = Scope(file.source)
     walk.module(scope, tree)
+    seen: set[tuple[object, ...]] = set()
     for each in walk.started:
-        if (workload := _started(file, each, walk, scope)) is not None:
+        workload = _started(file, each, walk, scope)
+        words = workload.command or () if workload is not None else ()
+        first = words[0].place.place() if words and words[0].place is not None else None
+        key = (None if first is None else first.start, *(word.text for word in words))
+        # One list that several functions start is one command.
+        if workload is not None and (first is None or key not in seen):
+            seen.add(key)
             yield workload
     for call in walk.called if of_ray else ():
         if call.name == "LLMConfig":
@@ -75,7 +83,7 @@ def _started(file: File, each: Started, walk: Walk, module: Scope) -> Workload |
         return None
     start, end = each.scope.span(each.node)
     holder, decorator = _decorator(each.within)
-    if decorator is None and not names_model(line) and not _CONTAINER.match(line):
+    if decorator is None and not names_model(line) and not _CONTAINER.match(line) and not _asks_for_model(words):
         return None  # a function that starts what it is told is no deployment
     function = next((node.name for node in reversed(each.within) if isinstance(node, _NAMED)), "")
     gpus = Gpus()
@@ -106,6 +114,16 @@ def _started(file: File, each: Started, walk: Walk, module: Scope) -> Workload |
     )
 
 
+def _asks_for_model(words: tuple[Word, ...]) -> bool:
+    """Whether the model is a variable of the environment without a default, as a container's is: what starts it sets that."""
+    for flag, value in pairwise(words):
+        if flag.text in _MODEL_FLAGS and MASK in value.text and value.place is not None:
+            return _ENVIRON.search(value.place.written()) is not None
+    return False
+
+
+_MODEL_FLAGS = ("--model", "--model-path", "--model-id", "--model_path", "serve")
+_ENVIRON = re.compile(r"\benviron\b|\bgetenv\b")
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 

@@ -583,3 +583,16 @@ def test_what_is_told_in_odd_ways_does_no_harm(body):
     """Calls without their arguments, objects in themselves and long chains neither raise nor add anything."""
     text = f"p = argparse.ArgumentParser()\n{body}\nsubprocess.run(['vllm', 'serve', 'a/b'])\n"
     assert words_of(text) == ["vllm", "serve", "a/b"]
+
+
+def test_a_list_that_several_functions_start_is_one_command():
+    """Foreground or background, the file starts one engine; its model may be a variable that whoever starts it sets."""
+    text = (
+        "import os, subprocess\nMODEL = os.environ['MODEL_ID']\n"
+        "def build():\n    return ['vllm', 'serve', MODEL, '--max-model-len', '4096']\n"
+        "def back():\n    subprocess.Popen(build())\ndef front():\n    subprocess.run(build())\n"
+        "def other(model):\n    subprocess.run(['vllm', 'serve', model])\n"
+    )
+    found = only("python", "start.py", text)
+    assert [word.text for word in found.command][-2:] == ["--max-model-len", "4096"]
+    assert found.command[2].place.written() == "os.environ['MODEL_ID']"

@@ -21,7 +21,7 @@ _MODEL = (
     "hf_model", "modelReference", "modelRepo", "model_repo", "repoId", "repo_id", "modelURI", "modelUri", "model_uri",
     "modelURL", "modelUrl", "modelPath", "model_path", "modelSource", "hfModelName", "hf_model_name",
     "huggingface_name", "hf_name", "huggingfaceName", "huggingFaceName", "hfName", "modelName", "model_name", "MODEL_ID",
-    "MODEL_NAME", "ollamaModel", "vllmModel", "llmModel",
+    "MODEL_NAME", "modelFile", "model_file", "ggufFile", "ollamaModel", "vllmModel", "llmModel",
 )  # fmt: skip
 _IN_MODEL = (
     "id", "hf", "hfId", "hfID", "huggingface", "repo", "repoId", "repository", "source", "uri", "url", "path", "localPath", "name",
@@ -122,7 +122,8 @@ def count_in(scopes: tuple[Node, ...]) -> Given | None:
     for scope in below(scopes):
         gpu = scope.first("gpu", "gpus", "accelerator")
         node = node or (gpu if gpu.number is not None else gpu.first("count", "number", "gpus", "limit"))
-        node = node or scope.get("resources").first("gpu", "gpus")
+        asked = scope.get("resources").first("gpu", "gpus")
+        node = node or (asked.first("count", "number") if asked.kind == "map" else asked)
         node = node or scope.get("resources", "limits", "gpu", "number")
     return count_of(node) if node.number is not None else None
 

@@ -6,6 +6,7 @@ Read only where no format claims anything of a document, so that a file's own fo
 import re
 from collections.abc import Iterator, Sequence
 
+from kvplan.deploy.custom_resources import named_engines
 from kvplan.deploy.engine_maps import engines_in
 from kvplan.deploy.file import File
 from kvplan.deploy.mentions import mentions_engine
@@ -45,7 +46,7 @@ def read(file: File, taken: Sequence[Workload]) -> Iterator[Workload]:
     for document in file.documents:
         if document.root and not any(_within(workload.place, document.place) for workload in taken):
             found = list(_containers(document, stream)) or list(_commands(document))
-            yield from found or engines_in(file, document)
+            yield from found or list(engines_in(file, document)) or named_engines(file.documents, document)
 
 
 def _within(place: Place, outer: Place) -> bool:

@@ -210,6 +210,11 @@ def _claim(node: Node, key: str, values: bool) -> tuple[str, str]:
     if own_ollama.kind == "map" and _is_ollama(own_ollama):
         return OLLAMA, "ollama"
     has_model, runs, set_up = node.first(*_HAS_MODEL), node.first(*_RUNS), node.first(*SETTINGS)
+    listed = [
+        item for name in SEVERAL for item in node.get(name).items[:20] if item.first(*_ONE_MODEL) and item.first(*_RUNS)
+    ]
+    if by_key and listed:
+        return OTHER, by_key
     if any(_ASKS.fullmatch(key.value) and value.string for key, value in node.entries()):
         return "", ""  # a program that uses an engine's image to ask one: a downloader of models, a test
     if named and (has_model or runs or set_up or node.first("command") or node.get("image", "command")):
@@ -225,7 +230,8 @@ def _claim(node: Node, key: str, values: bool) -> tuple[str, str]:
     set_by_key = bool(set_up) or len(list(islice(settings_in(node, by_key), 2))) > 1
     if by_key and (has_model or set_by_key) and (runs or set_by_key or image is not None):
         return OTHER, by_key
-    if (by_key and _asks_for_gpus(node) and image is None) or (own and node.get("storageUri").string):
+    alone = image is None and (_asks_for_gpus(node) or node.get("image", "tag").string)
+    if (by_key and alone) or (own and node.get("storageUri").string):
         return OTHER, by_key or own
     return "", ""
 
@@ -262,7 +268,7 @@ def _engine_of_arguments(node: Node, root: Node) -> str:
 
 _ONE_MODEL = (
     "model", "modelId", "modelID", "model_id", "modelName", "model_name", "modelPath", "model_path", "modelURL", "modelUri",
-    "modelReference", "huggingfaceId", "hfModel", "ollamaModel", "vllmModel", "llmModel",
+    "modelReference", "huggingfaceId", "hfModel", "modelFile", "ollamaModel", "vllmModel", "llmModel",
 )  # fmt: skip
 _HAS_MODEL = (*_ONE_MODEL, "storageUri", "config", "models")
 # Maps beside or in an engine's values that hold its settings.
@@ -270,7 +276,7 @@ SETTINGS_MAPS = (
     "vllm", "vllmConfig", "sglang", "tgi", "trtllm", "tensorrtllm", "lmdeploy", "ollama", "llamacpp", "llamaCpp", "config",
     "configuration", "engine", "engineConfig", "server", "runtime", "params", "parameters", "modelParameters", "modelConfig",
     "settings", "serve", "serving", "inference", "modelServer", "model", "options", "flags", "deployment", "deploy",
-    "workload", "job", "servingModel", "predictor", "worker",
+    "workload", "job", "servingModel", "predictor", "worker", "llama",
 )  # fmt: skip
 # Lists and maps of models that share the rest of the values.
 SEVERAL = ("models", "modelSpecs", "deployments", "instances", "engines")
@@ -289,6 +295,7 @@ def _names(key: str) -> Iterator[str]:
     low = re.sub(r"\[\d+\]$", "", key).lower()
     yield low
     yield low.partition("-")[0].partition("_")[0]
+    yield "-".join(re.split(r"[-_]", low)[:2])  # `llama-cpp-engine`
 
 
 def _has_settings(node: Node) -> bool:

@@ -31,6 +31,7 @@ _SHORT = {
     "sglang": {"tp": "--tp-size", "dp": "--dp-size", "pp": "--pp-size"},
     "llama.cpp": {
         "contextsize": "--ctx-size", "contextlength": "--ctx-size", "parallelslots": "--parallel", "slots": "--parallel",
+        "nparallel": "--parallel", "numparallel": "--parallel",
         "kvcachetype": "--cache-type-k",
     },
 }  # fmt: skip

@@ -146,24 +146,23 @@ def _launches(file: File, workload: Workload, facts: Facts) -> tuple[list[Launch
 
 
 def _different(launches: list[Launch]) -> list[Launch]:
-    """Return launches without those that a loop or a function starts again with the same words."""
+    """Return launches without those that start again with the same words: in a loop, a function, or another branch.
+
+    Branches with the same words are ways to start one engine: in a container or not, in the background or not.
+    """
     kept: dict[tuple[object, ...], Launch] = {}
     for launch in launches:
+        words = [word.text for word in launch.words]
         place = launch.program.words[0].place if launch.program.words else None
         start = place.place() if place is not None else None
-        where = (start.path, start.start) if start is not None else None
-        key = (
-            where,
-            launch.engine,
-            *(word.text for word in launch.words),
-            *(str(each.value) for each in _told(launch)),
-        )
-        kept.setdefault(key if where is not None else (id(launch),), launch)
+        if launch.conditional and len(words) > 1:
+            kept.setdefault((launch.engine, *words), launch)
+        elif start is not None:
+            told = (str(each.value) for each in (launch.model, launch.gpus, launch.image) if each is not None)
+            kept.setdefault((start.path, start.start, launch.engine, *words, *told), launch)
+        else:
+            kept[id(launch),] = launch
     return list(kept.values())
-
-
-def _told(launch: Launch) -> Iterator[Given]:
-    yield from (each for each in (launch.model, launch.gpus, launch.version, launch.image) if each is not None)
 
 
 def _one_of_alternatives(workload: Workload, launches: list[Launch]) -> list[Launch]:

@@ -416,7 +416,7 @@ _OTHER_SCRIPTS = re.compile(
     r"bench|down|load|test|warm|eval|pull|client|train|convert|init|setup|build|install|check|health|ray|cluster|node"
 )
 _ITSELF = re.compile(r"(?:^|/)(?:vllm|sglang|lmdeploy|llama\.cpp|llama-cpp)(?:[:@]|$)")
-_MODELS = ("MODEL", "MODEL_ID", "MODEL_NAME", "MODEL_PATH")
+_MODEL = re.compile(r"(?:^|_)MODEL(?:_(?:ID|NAME|PATH|REPO|URL))?$")
 
 
 def _told_by_variables(image: Image, around: Around) -> bool:
@@ -424,7 +424,7 @@ def _told_by_variables(image: Image, around: Around) -> bool:
     if any(name.startswith(programs.FLAG_VARIABLES) for name in around.environment):
         return True
     # An image that is called as the engine, and a start script in it that asks for the model.
-    itself = _ITSELF.search(image.name) is not None and not around.environment.keys().isdisjoint(_MODELS)
+    itself = _ITSELF.search(image.name) is not None and any(_MODEL.search(name) for name in around.environment)
     return itself or ("worker" in image.name and "MODEL_NAME" in around.environment)
 
 

@@ -28,6 +28,9 @@ def read(file: File) -> Iterator[Workload]:
     line = script.value if script is not None else " ".join(each.text for each in ((command or ()) + args))
     image = last.image.text if last.image is not None else ""
     named = names_model(line) or "MODEL_ID" in last.environment or bool(engine_of(last.environment))
+    # vLLM's own image takes the model as the first word of its command.
+    first = args[0].text if args and command is None else ""
+    named = named or (len(args) > 1 and re.match(r"[^-\s]+/", first) is not None and "vllm-openai" in image)
     baked = last.pulled if script is None and _serves_ollama(image, command, args) else ()
     if not (named or baked or _LOADS.search(line)) or not mentions_engine(line, image):
         return

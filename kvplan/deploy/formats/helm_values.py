@@ -37,10 +37,12 @@ def read(file: File) -> Iterator[Workload]:
         for name, part in parts or [("", NOTHING)]:
             if not is_off(part):
                 scopes = tuple(each for each in (part, block.node, *block.parts, *_around(block, found), *top) if each)
-                workload = _workload(block, name, scopes)
+                workload = workload_of(block, name, scopes)
                 _put_configuration(workload, block, scopes, file)
                 put_values_as_file(workload, block.root, block.engine)
-                if _starts_something(workload):
+                # The tag of an image that the chart itself names.
+                tagged = block.node.get("image", "tag").string and not block.node.get("image", "repository").string
+                if tagged or _starts_something(workload):
                     yield workload
 
 
@@ -73,7 +75,15 @@ def _parts(several: Node) -> Iterator[tuple[str, Node]]:
             yield item.get("name").string or str(index), item
 
 
-def _workload(block: Block, part: str, scopes: tuple[Node, ...]) -> Workload:
+def workload_of(block: Block, part: str, scopes: tuple[Node, ...]) -> Workload:
+    """Return what values start.
+
+    Args:
+        block: the values.
+        part: of several in them; "" for the whole.
+        scopes: the maps that say something of it, the nearest first.
+
+    """
     own = scopes[0]
     name = ".".join(each for each in (block.name, part) if each)
     container = chart.container_of(scopes)

@@ -29,6 +29,7 @@ _SET = re.compile(
     r"""^[ \t]*(\$(?:env:)?(\w+)[ \t]*=[ \t]*)(?:("[^"\n]*"|'[^'\n]*'|[\d.]+)[ \t]*(?=\r?$)|(?=docker|podman|&))""",
     re.MULTILINE,
 )
+_UNIT = re.compile(r"^\[(?:Service|Container)\][ \t]*$", re.MULTILINE)
 _YAML = re.compile(r"^(?:apiVersion|kind|services):", re.MULTILINE)
 
 
@@ -109,7 +110,7 @@ def _is_run(step: Step) -> bool:
 
 
 def _here_documents(file: File, text: Text) -> Iterator[Workload]:
-    """Yield what here-documents start: a shell's text, or manifests."""
+    """Yield what here-documents start: a shell's text, manifests, or a unit of systemd."""
     from kvplan.deploy.formats import workloads  # noqa: PLC0415  the folder of this very file
 
     if "<<" not in text.value:
@@ -123,7 +124,11 @@ def _here_documents(file: File, text: Text) -> Iterator[Workload]:
         if body is None or not _ENGINES.search(body.value):
             continue
         place = body.place()
-        if _YAML.search(body.value):
+        if _UNIT.search(body.value):
+            named = [step.output, *(word.text for word in step.words)]
+            path = next((each for each in named if each.endswith((".service", ".container"))), "here-document.service")
+            yield from workloads(File.of(body, path.rpartition("/")[2]))
+        elif _YAML.search(body.value):
             inner = File.of(body, step.output or "here-document.yaml")
             yield from workloads(inner)
         elif place is not None and _is_run(step):

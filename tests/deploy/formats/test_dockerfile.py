@@ -174,3 +174,12 @@ def test_a_command_that_pulls_what_it_serves():
     """A CMD that starts the server and has it load a model says which one is served."""
     text = 'FROM ollama/ollama\nENTRYPOINT []\nCMD ["sh", "-c", "ollama serve & sleep 5; ollama pull a:1b; wait"]\n'
     assert texts(only("dockerfile", "Dockerfile", text).args)[:2] == ["sh", "-c"]
+
+
+def test_vllms_own_image_takes_the_model_first():
+    """`CMD ["org/m", "--flag"]` behind its entry point is a whole command; flags without a model are none."""
+    found = only(
+        "dockerfile", "Containerfile", 'FROM vllm/vllm-openai:v0.20.2\nCMD ["org/m", "--max-model-len", "880"]\n'
+    )
+    assert texts(found.args) == ["org/m", "--max-model-len", "880"]
+    assert workloads("dockerfile", "Dockerfile", 'FROM vllm/vllm-openai\nCMD ["--port", "80"]\n') == []

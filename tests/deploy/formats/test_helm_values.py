@@ -290,3 +290,22 @@ def test_keys_of_ollamas_charts_are_its_variables():
         "values.yaml",
     )
     assert found.environment["OLLAMA_CONTEXT_LENGTH"].value == "65536"
+
+
+def test_a_chart_called_after_its_engine_may_list_the_engines():
+    """Each of `engines` with a model and resources of its own is one, with the settings in it."""
+    text = (
+        "llama-cpp-engine:\n  engines:\n    - name: a\n      modelFile: /data/q.gguf\n"
+        "      resources: {limits: {nvidia.com/gpu: 1}}\n      llama: {ctxSize: 8192, nParallel: 2}\n"
+    )
+    (found,) = read(helm_values, text, "values.yaml")
+    assert (found.engine, found.model.value, found.gpus.count.value) == ("llama.cpp", "/data/q.gguf", 1)
+    assert [texts(each) for each in found.adds] == [["--ctx-size", "8192"], ["--parallel", "2"]]
+
+
+def test_a_part_called_after_an_engine_with_its_tag_or_gpus_runs_it():
+    """`vllm: {image: {tag}}` and `vllm: {gpuCount}` start one, whatever the model is in the end."""
+    for part in ("image: {tag: v0.11.0}", "gpuCount: 1"):
+        (found,) = read(helm_values, f"replicaCount: 1\nvllm:\n  enabled: true\n  {part}\n", "values.yaml")
+        assert found.engine == "vllm"
+    assert read(helm_values, "replicaCount: 1\nvllm:\n  enabled: true\n", "values.yaml") == []

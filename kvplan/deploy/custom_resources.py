@@ -32,6 +32,8 @@ _OTHERS = (
     "claim",
     "crd",
 )
+# Keys of what routes to engines that run elsewhere.
+_ASKS = ("workloadSelector", "selector", "url", "targetRefs", "backendRefs")
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ def named_engines(documents: Sequence[Document], document: Document) -> Iterator
     for resource in resources(document.root):
         group, kind = resource.get("apiVersion").string, resource.get("kind").string.lower()
         spec = resource.get("spec")
-        if "." not in group or spec.kind != "map" or any(part in kind for part in _OTHERS):
+        if "." not in group or spec.kind != "map" or any(part in kind for part in _OTHERS) or spec.first(*_ASKS):
             continue
         named = _engine(spec, 0)
         asked = spec.get("modelClaim", "modelName") or spec.get("modelClaims", "models").each()[:1]

@@ -30,6 +30,8 @@ SERVES = re.compile(
     r"(?:vllm\s+serve|python[\d.]*\s+(?:-\w\s+)*-m\s+(?:vllm|sglang|dynamo)\b|sglang\s+serve|llama-server|trtllm-serve|ollama\s+serve"
     r"|lmdeploy\s+serve|text-generation-launcher|(?:docker|podman|nerdctl)\s+run)"
 )
+# Groups whose resources say what their containers run: Ray's start Ray, whatever their image would.
+_READ = ("ray.io/",)
 _MOST = 200
 _VARIABLES = ("env", "envs", "environment", "environmentVariables", "env_vars")
 
@@ -56,7 +58,8 @@ def _within(place: Place, outer: Place) -> bool:
 def _containers(document: Document, stream: Stream) -> Iterator[Workload]:
     """Yield maps of a resource that are containers by their keys."""
     for resource in resources(document.root):
-        if not resource.get("apiVersion").string or not resource.get("spec"):
+        group = resource.get("apiVersion").string
+        if not group or not resource.get("spec") or group.startswith(_READ):
             continue
         types = _types(resource)
         found = 0

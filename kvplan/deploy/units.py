@@ -142,6 +142,8 @@ def _launches(file: File, workload: Workload, facts: Facts) -> tuple[list[Launch
     if not launches and _runs_on_gpus(workload) and (engine := engine_of(environment)):
         launches = [_of_keys(replace(workload, engine=engine, args=()), environment)]
         workload.notes += ("its own start script decides what of its variables reaches the engine",)
+    # llama-cli answers once and ends; it holds no server's requests.
+    launches = [launch for launch in launches if not str(launch.program.value).endswith("llama-cli")]
     return [_completed(launch, workload, facts) for launch in launches], errors
 
 

@@ -69,6 +69,8 @@ def read_image(name: str) -> Image:
     low = path.lower()
     last = low.rpartition("/")[2]
     engine = next((engine for part, engine in _ENGINES if part in low), None)
+    if "semantic-router" in low:
+        engine = None
     if (engine in ("nim", "vllm") and _OTHER_MODELS.search(last)) or (engine is not None and _HELPERS.search(last)):
         engine = None
     version = None

@@ -59,6 +59,11 @@ def test_a_model_may_be_another_resource_of_the_stream():
         (f"{ONE}\n  engine: vllm", "gateway.example.com", "HTTPRoute"),
         (f"{ONE}\n  engine: vllm", "bench.example.com", "BenchmarkRun"),
         (f"{ONE}\n  engine: vllm", "v1", "Thing"),
+        (
+            "model: org/m\n  inferenceEngine: vLLM\n  workloadSelector: {matchLabels: {a: b}}",
+            "net.example.sh",
+            "ModelServer",
+        ),
         ("[1]", "a.example.com", "Thing"),
     ],
 )

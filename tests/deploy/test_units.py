@@ -287,3 +287,18 @@ def test_defaults_of_a_template_hold_for_the_model_too():
         "      modelURL: \"{{ url | default('org/m') }}\"\n      requestGPU: 1\n"
     )
     assert values(text, "values.yaml.j2")["model"] == "org/m"
+
+
+def test_a_program_that_answers_once_is_no_engine():
+    """llama-cli ends with its answer; llama-server stays."""
+    assert units("llama-cli -m a.gguf -p hi\n", "smoke.sh") == []
+    assert len(units("llama-server -m a.gguf\n", "serve.sh")) == 1
+
+
+def test_rays_pods_run_ray_whatever_their_image_would_start():
+    """Workers and head of a RayCluster without a command start no engine of their own."""
+    pod_ = (
+        "{spec: {containers: [{name: a, image: 'vllm/vllm-openai:v0.11.0', resources: {limits: {nvidia.com/gpu: 1}}}]}}"
+    )
+    text = f"apiVersion: ray.io/v1\nkind: RayCluster\nmetadata: {{name: a}}\nspec:\n  headGroupSpec: {{template: {pod_}}}\n"
+    assert units(text) == []

@@ -35,6 +35,7 @@ from kvplan.launch.images import called_after, read_image
         ("ollama/ollama", "ollama", None),
         ("quay.io/acme/gradio-rag-vllm-openai:latest", None, None),
         ("acme/storage-vllm:1", "vllm", None),
+        ("ghcr.io/vllm-project/semantic-router/extproc:latest", None, None),
         ("python:3.12", None, None),
     ],
 )

@@ -38,6 +38,22 @@ def add_argument(parser: Fields, node: ast.Call, scope: Scope) -> None:
     _put(parser, name, scope.literal(node, name), None if value is ABSENT else value)
 
 
+def needed(tree: ast.Module) -> set[str]:
+    """Return the arguments without which a program does not start, by the names under which their values are kept."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
+            said = {each.arg: each.value for each in node.keywords}
+            names = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+            own = said.get("required")
+            bare = bool(names) and not names[0].startswith("-") and not {"nargs", "default"} & set(said)
+            if bare or (isinstance(own, ast.Constant) and own.value is True):
+                dest = said.get("dest")
+                known = isinstance(dest, ast.Constant) and isinstance(dest.value, str)
+                found.add(str(dest.value) if known and isinstance(dest, ast.Constant) else _name(names))
+    return found
+
+
 def set_defaults(parser: Fields, node: ast.Call, scope: Scope) -> None:
     """Give a parser what `set_defaults(...)` says."""
     parser |= scope.keywords(node)

@@ -8,7 +8,7 @@ from kvplan.deploy.python_conditions import ABSENT, Fields, Number, Value, as_nu
 from kvplan.deploy.python_places import dotted
 from kvplan.deploy.sagemaker_containers import looked_up
 from kvplan.errors import SettingError
-from kvplan.launch.text import MASK, Text, join
+from kvplan.launch.text import MASK, Text, join, standing_for
 from kvplan.launch.words import split
 
 if TYPE_CHECKING:
@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 # Of a text that is put together: characters, and parts of the file.
 _LONGEST, _MOST_PARTS = 20_000, 500
+_MOST_FIELDS = 500
 # Words that a shell takes as they are.
 _PLAIN = re.compile(rf"[\w@%+=:,./{MASK}-]+")
+_DECIMALS = re.compile(r"\.([0-9])f")
 _OF_PARSERS = (
     "add_argument_group", "add_mutually_exclusive_group", "add_subparsers", "add_parser", "parse_args", "parse_known_args",
 )  # fmt: skip
+# LMDeploy's backends by their configurations; arguments of the other engines.
+_CONFIGURATIONS = {"PytorchEngineConfig": "pytorch", "TurbomindEngineConfig": "turbomind"}
+_ARGUMENTS = ("AsyncEngineArgs", "EngineArgs", "ServerArgs")
 
 
 def called(scope: "Scope", node: ast.Call, depth: int) -> Value:
@@ -69,6 +74,12 @@ def called(scope: "Scope", node: ast.Call, depth: int) -> Value:
         return scope.held(owner, key.value, node)
     if name in ("copy", "deepcopy", "vars", "asdict") and first is not None:
         return scope.value(first, depth + 1)
+    if name in _CONFIGURATIONS:
+        own = scope.keywords(node, depth + 1)
+        return Fields(own | {"backend": (scope.literal(node, "backend"), scope.literal(node, _CONFIGURATIONS[name]))})
+    if name in _ARGUMENTS:
+        own = scope.keywords(node, depth + 1)
+        return Fields(own) if len(own) <= _MOST_FIELDS else scope.written(node)
     if (found := _parser(scope, name, node, depth)) is not None:
         return found
     if scope.returned is not None and (found := scope.returned(node, scope, depth)) is not None:
@@ -118,6 +129,19 @@ def joined(texts: list[Text]) -> Text | None:
     if sum(len(each.value) for each in texts) > _LONGEST or sum(len(each.runs) for each in texts) > _MOST_PARTS:
         return None
     return join(texts)
+
+
+def formatted(value: Value, node: ast.FormattedValue) -> Value:
+    """Return a value as an f-string writes it; numbers with a number of decimals are rounded, other formats not known."""
+    if not isinstance(value, Text) or node.conversion not in (-1, ord("s")):
+        return None
+    if node.format_spec is None:
+        return value
+    parts = node.format_spec.values if isinstance(node.format_spec, ast.JoinedStr) else []
+    only = parts[0].value if len(parts) == 1 and isinstance(parts[0], ast.Constant) else ""
+    match = _DECIMALS.fullmatch(only) if isinstance(only, str) else None
+    number = as_number(value) if isinstance(value, Number) else None
+    return standing_for(f"{number:.{match[1]}f}", value) if match and number is not None else None
 
 
 def asks_environment(node: ast.AST) -> bool:

@@ -3,13 +3,14 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from kvplan.deploy.python_builtins import joined
 from kvplan.deploy.python_conditions import ABSENT, Value
 from kvplan.deploy.python_values import Scope
 from kvplan.launch.text import MASK, Text
+from kvplan.launch.words import Word
 
 Within = tuple[ast.AST, ...]
 _FLAG = re.compile(r"--?[A-Za-z][\w-]*")
@@ -49,6 +50,9 @@ class Called:
         target: the name that its result is given; "" for none.
         keywords: its arguments as they were known there.
         scope: the names at that point.
+        labels: the arguments' names, where they stand.
+        values: its arguments without a name.
+        within: the functions and classes around it, the outer first.
 
     """
 
@@ -58,6 +62,14 @@ class Called:
     target: str
     keywords: Mapping[str, Value]
     scope: Scope
+    labels: Mapping[str, Text] = field(default_factory=dict)
+    values: Sequence[Value] = ()
+    within: Within = ()
+
+
+def word_of(value: Value) -> Word:
+    """Return a value as a word of a command, masked where it is no text."""
+    return Word(value.value, place=value) if isinstance(value, Text) else Word(MASK)
 
 
 def opened(words: Sequence[Value]) -> list[Value]:

@@ -41,11 +41,16 @@ def called_once(tree: ast.Module, functions: Mapping[str, Function]) -> dict[int
 
 
 def call_of(node: ast.Call) -> ast.Call:
-    """Return the call that a call stands for: `Thread(target=f, args=(x,))`, `parser.set_defaults(func=f)`; else itself."""
+    """Return the call that a call stands for: `Thread(target=f, args=(x,))`, `Class.bind(x)` (Ray Serve); else itself."""
     keywords = {each.arg: each.value for each in node.keywords}
     target, given = keywords.get("target"), keywords.get("args")
     if isinstance(target, ast.Name | ast.Attribute) and isinstance(given, ast.Tuple | ast.List):
         return ast.copy_location(ast.Call(target, given.elts, []), node)
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "bind":
+        owner = node.func.value
+        if isinstance(owner, ast.Call) and isinstance(owner.func, ast.Attribute) and owner.func.attr == "options":
+            owner = owner.func.value
+        return ast.copy_location(ast.Call(owner, node.args, node.keywords), node)
     if isinstance(node.func, ast.Attribute) and node.func.attr == "set_defaults":
         named = next((each for each in keywords.values() if isinstance(each, ast.Name)), None)
         return ast.copy_location(ast.Call(named, [node.func.value], []), node) if named is not None else node
@@ -80,6 +85,8 @@ def give_arguments(node: Function, scope: Scope, given: Mapping[str, Value] | No
     hidden = [each for each in (node.args.vararg, node.args.kwarg) if each is not None]
     for argument in hidden:
         scope.names.pop(argument.arg, None)
+    if node.args.kwarg is not None and given is not None and node.args.kwarg.arg in given:
+        scope.names[node.args.kwarg.arg] = given[node.args.kwarg.arg]
     told = options(node, scope)
     for argument, default in every:
         name = argument.arg
@@ -107,4 +114,9 @@ def given_to(function: Function, call: ast.Call, scope: Scope, depth: int = 0) -
     for key, node in [*nodes, *((each.arg, each.value) for each in call.keywords if each.arg is not None)]:
         value = scope.value(node, depth + 1)
         found[key] = scope.written(node) if value is None else value
+    if function.args.kwarg is not None:
+        own = {each.arg for each in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
+        found[function.args.kwarg.arg] = {
+            key: (label, value) for key, (label, value) in scope.keywords(call, depth + 1).items() if key not in own
+        }
     return found

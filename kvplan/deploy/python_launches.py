@@ -28,18 +28,20 @@ from kvplan.deploy.python_functions import (
     given_to,
 )
 from kvplan.deploy.python_places import dotted
-from kvplan.deploy.python_starts import STARTS, command_of, runners_of
+from kvplan.deploy.python_starts import ENGINES, STARTS, command_of, runners_of
 from kvplan.deploy.python_values import Scope
 from kvplan.launch.text import MASK, Text
 
-# Calls whose arguments describe an engine: Ray's, and those of SageMaker's SDK and of boto3.
+# Calls whose arguments describe an engine: Ray's, those of SageMaker's SDK and of boto3, and the engines' own.
 _DESCRIBES = frozenset({
     "LLMConfig", "HuggingFaceModel", "DJLModel", "Model", "create_model", "deploy", "create_endpoint_config", "upload",
+    *ENGINES,
 })  # fmt: skip
 _MOST_STATEMENTS, _MOST_WORDS = 20_000, 2000
 # Of a function that is called for what it returns: its statements; characters of all such calls together; how deep they go.
 _MOST_OF_ONE, _MOST_OF_CALLS, _DEEPEST_CALL = 500, 500_000, 3
 _MOST_ENTRIES = 500
+_MOST_VALUES = 8
 
 
 _Waiting = tuple[ast.AST, Within, Scope]
@@ -112,7 +114,8 @@ class Walk:
         # Methods are followed where they stand, behind what those before them set.
         if not isinstance(function, Function) or (node is function and self.functions.get(function.name) is not node):
             return 0
-        return id(function) if len(function.args.args) > (node is not function) or function.args.kwonlyargs else 0
+        given = function.args
+        return id(function) if len(given.args) > (node is not function) or given.kwonlyargs or given.kwarg else 0
 
     def _returned(self, call: ast.Call, scope: Scope, depth: int) -> Value:
         """Return what a function of the file returns for its arguments; None where that is not known."""
@@ -229,9 +232,9 @@ class Walk:
         elif isinstance(target, ast.Attribute) and isinstance(owner := scope.value(target.value), Fields):
             own = scope.value(value)
             before = owner[target.attr][1] if target.attr in owner else None
-            if not sure and before is not None and not same(before, own):
+            if not sure and (target.attr not in owner or (before is not None and not same(before, own))):
                 own = scope.written(value)
-            label = scope.literal(target, target.attr)
+            label = owner[target.attr][0] if target.attr in owner else scope.literal(target, target.attr)
             self._update(dotted(target.value), {target.attr: (label, own)}, scope, sure=True)
         elif isinstance(target, ast.Attribute) and (name := dotted(target)):
             self._set(name, scope.value(value), value, scope, sure=sure)
@@ -317,10 +320,15 @@ class Walk:
             given = scope.value(node.args[0]) if node.args else None
             keywords = scope.keywords(node)
             self._update(owner, given | keywords if isinstance(given, dict) else keywords, scope, sure=sure)
-        if name in _DESCRIBES and len(self.called) < _MOST_WORDS:
-            known = {key: value for key, (_, value) in scope.keywords(node).items()}
+        if name in _DESCRIBES and len(self.called) < _MOST_WORDS and not (self.aside and name in ENGINES):
+            told = scope.keywords(node)
+            known, labels = (
+                {key: each for key, (_, each) in told.items()},
+                {key: each for key, (each, _) in told.items()},
+            )
             whose = inner if isinstance(inner, ast.Call) else owner
-            self.called.append(Called(node, name, whose, target, known, scope))
+            values = [scope.value(each) for each in node.args[:_MOST_VALUES]] if name in ENGINES else []
+            self.called.append(Called(node, name, whose, target, known, scope, labels, values, within))
         if name in ("add_argument", "set_defaults") and isinstance(parser := scope.value(inner), Fields):
             (add_argument if name == "add_argument" else set_defaults)(parser, node, scope)
         if dotted(function) in self.adders and any(isinstance(scope.value(each), Fields) for each in node.args):

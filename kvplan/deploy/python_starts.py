@@ -16,6 +16,11 @@ STARTS = frozenset({
     "Popen", "run", "call", "check_call", "check_output", "create_subprocess_exec", "create_subprocess_shell", "system",
     *_IN_PLACE, *_WORDS_APART,
 })  # fmt: skip
+# What makes an engine in the program's own process, its configurations, or starts its server there.
+ENGINES = frozenset({
+    "AsyncEngineArgs", "EngineArgs", "LLM", "Engine", "ServerArgs", "prepare_server_args", "parse_args", "serve", "pipeline",
+    "options",
+})  # fmt: skip
 
 
 def runners_of(functions: Mapping[str, Function]) -> dict[str, str]:

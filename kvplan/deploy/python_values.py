@@ -4,7 +4,7 @@ import ast
 import operator
 from collections.abc import Callable, Iterable
 
-from kvplan.deploy.python_builtins import asks_environment, called, joined, quoted
+from kvplan.deploy.python_builtins import asks_environment, called, formatted, joined, quoted
 from kvplan.deploy.python_conditions import ABSENT, Fields, Number, Value, as_number, decided, truth
 from kvplan.deploy.python_places import Places, dotted
 from kvplan.launch.text import MASK, Source, Text
@@ -225,9 +225,8 @@ class Scope(Places):
                 # Up to Python 3.11 parts have the place of the whole.
                 parts.append(own)
             elif isinstance(each, ast.FormattedValue):
-                value = self.value(each.value, depth + 1)
-                plain = each.format_spec is None and each.conversion in (-1, ord("s"))
-                parts.append(value if isinstance(value, Text) and plain else self.written(node))
+                value = formatted(self.value(each.value, depth + 1), each)
+                parts.append(value if isinstance(value, Text) else self.written(node))
         return joined(parts) or self.written(node)
 
     def _items(self, nodes: Iterable[ast.expr], depth: int) -> list[Value]:

@@ -5,20 +5,19 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from kvplan.deploy.accelerators import common, named, smallest, whole
+from kvplan.deploy import python_modal as modal
 from kvplan.deploy.file import File
-from kvplan.deploy.installs import pinned
 from kvplan.deploy.mentions import names_model
-from kvplan.deploy.python_calls import Called, Started
-from kvplan.deploy.python_conditions import Value
+from kvplan.deploy.python_arguments import needed
+from kvplan.deploy.python_calls import Called, Started, is_main, word_of
 from kvplan.deploy.python_launches import Walk
-from kvplan.deploy.python_places import dotted, parsed
+from kvplan.deploy.python_places import parsed
+from kvplan.deploy.python_servers import ENVIRON, TRIES, engines, flags, makes_engine
 from kvplan.deploy.python_values import Scope
 from kvplan.deploy.sagemaker import models
 from kvplan.deploy.variables import value_of
 from kvplan.deploy.vertex import uploaded
 from kvplan.deploy.workload import Gpus, Workload
-from kvplan.launch.images import read_image
 from kvplan.launch.text import MASK, Place, Text
 from kvplan.launch.words import Given, Word
 
@@ -40,7 +39,6 @@ _CONTAINER = re.compile(r"(?:docker|podman) run\b")
 _ASKS = re.compile(r"\s--(?:help|version)\b")
 _TESTS = re.compile(r"test_.*\.py|.*_test\.py|conftest\.py")
 _LARGEST = 1_000_000
-_MOST_IMAGES = 8
 
 
 def read(file: File) -> Iterator[Workload]:
@@ -50,7 +48,8 @@ def read(file: File) -> Iterator[Workload]:
         return
     of_ray = "LLMConfig(" in text and "ray.serve" in text
     of_vertex = "serving_container_image_uri" in text
-    worth = of_ray or of_vertex or _VARIABLES.search(text) or (_CALLS.search(text) and _WORTH.search(text))
+    serves = makes_engine(text) and TRIES.search(file.name) is None
+    worth = of_ray or of_vertex or serves or _VARIABLES.search(text) or (_CALLS.search(text) and _WORTH.search(text))
     if not worth:
         return
     tree = parsed(text)
@@ -61,7 +60,7 @@ def read(file: File) -> Iterator[Workload]:
     walk.module(scope, tree)
     seen: set[tuple[object, ...]] = set()
     for each in walk.started:
-        workload = _started(file, each, walk, scope)
+        workload = _started(file, each, walk, scope, tree)
         words = workload.command or () if workload is not None else ()
         first = words[0].place.place() if words and words[0].place is not None else None
         key = (None if first is None else first.start, *(word.text for word in words))
@@ -72,18 +71,20 @@ def read(file: File) -> Iterator[Workload]:
     for call in walk.called if of_ray else ():
         if call.name == "LLMConfig":
             yield from _ray(file, call)
+    yield from engines(file, tree, walk, scope) if serves else ()
     yield from models(file, tree, walk)
     yield from uploaded(file, walk) if of_vertex else ()
 
 
-def _started(file: File, each: Started, walk: Walk, module: Scope) -> Workload | None:
-    words = tuple(_word(part) for part in each.words) if each.words is not None else ()
+def _started(file: File, each: Started, walk: Walk, module: Scope, tree: ast.Module) -> Workload | None:
+    words = tuple(word_of(part) for part in each.words) if each.words is not None else ()
     line = each.script.value if each.script is not None else " ".join(word.text for word in words)
     if not _STARTS.search(line) or _NO_STARTS.match(line) or _ASKS.search(line):
         return None
     start, end = each.scope.span(each.node)
-    holder, decorator = _decorator(each.within)
-    if decorator is None and not names_model(line) and not _CONTAINER.match(line) and not _asks_for_model(words):
+    holder, decorator = modal.decorator_of(each.within)
+    told = names_model(line) or _CONTAINER.match(line) or _asks_for_model(words) or _is_launcher(file, words, tree)
+    if decorator is None and not told:
         return None  # a function that starts what it is told is no deployment
     function = next((node.name for node in reversed(each.within) if isinstance(node, _NAMED)), "")
     gpus = Gpus()
@@ -92,14 +93,10 @@ def _started(file: File, each: Started, walk: Walk, module: Scope) -> Workload |
     notes = ["words that the file adds under a condition are left out"] if each.partly else []
     environment = {name: value_of(*pair) for name, pair in walk.settings.items() if MASK not in name}
     if decorator is not None:
-        keywords = {keyword.arg: keyword.value for keyword in decorator.keywords if keyword.arg}
-        gpus, note = _gpus(keywords.get("gpu"), module)
-        gpus.nodes = _clustered(holder, module)
-        notes += [note] if note else []
-        image, version, set_there = _image(keywords.get("image"), walk, module)
-        environment |= set_there
-        if version is None and image is not None and (release := read_image(image.text).version):
-            version = Given(release, (image,))
+        placed = modal.placed(holder, decorator, walk, module)
+        gpus, image, version = placed.gpus, placed.image, placed.version
+        notes += [placed.note] if placed.note else []
+        environment |= placed.environment
     return Workload(
         format="modal" if decorator is not None else "python",
         name=f"function {function}" if function else "module",
@@ -118,17 +115,31 @@ def _asks_for_model(words: tuple[Word, ...]) -> bool:
     """Whether the model is a variable of the environment without a default, as a container's is: what starts it sets that."""
     for flag, value in pairwise(words):
         if flag.text in _MODEL_FLAGS and MASK in value.text and value.place is not None:
-            return _ENVIRON.search(value.place.written()) is not None
+            return ENVIRON.search(value.place.written()) is not None
     return False
 
 
+def _is_launcher(file: File, words: tuple[Word, ...], tree: ast.Module) -> bool:
+    """Whether a file is a program that starts an engine for the model that it must be told, with settings of its own."""
+    if TRIES.search(file.name) or not any(_SETS.match(word.text) for word in words):
+        return False
+    if not any(isinstance(each, ast.If) and is_main(each.test) for each in tree.body):
+        return False
+    asked = {
+        value.place.written().rpartition(".")[2]
+        for flag, value in pairwise(words)
+        if flag.text in _MODEL_FLAGS and value.text.startswith(MASK) and value.place is not None
+    }
+    return bool(asked) and bool(asked & needed(tree))
+
+
+# An engine's own settings of what it holds; a host and a port say nothing of it.
+_SETS = re.compile(
+    r"--(?:tensor[-_]parallel|tp\b|pipeline[-_]parallel|pp\b|max[-_]model[-_]len|context[-_]length|ctx[-_]size|gpu[-_]memory"
+    r"|mem[-_]fraction|max[-_]num|max[-_]running|kv[-_]cache|quantization|n[-_]gpu[-_]layers|session[-_]len)"
+)
 _MODEL_FLAGS = ("--model", "--model-path", "--model-id", "--model_path", "serve")
-_ENVIRON = re.compile(r"\benviron\b|\bgetenv\b")
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-
-
-def _word(value: Value) -> Word:
-    return Word(value.value, place=value) if isinstance(value, Text) else Word(MASK)
 
 
 # -- Ray Serve LLM ---------------------------------------------------------------------------------------------------
@@ -142,107 +153,20 @@ def _ray(file: File, call: Called) -> Iterator[Workload]:
     model = next((names[key][1] for key in ("model_source", "model_id") if key in names), None)
     if not isinstance(model, Text):
         return
-    words: list[Word] = []
-    for name, (key, value) in (arguments if isinstance(arguments, dict) else {}).items():
-        flag = Word(f"--{name.replace('_', '-')}", place=key)
-        if isinstance(value, Text) and value.value in ("True", "False"):
-            words += [flag] if value.value == "True" else [Word(f"--no-{name.replace('_', '-')}", place=key)]
-        elif isinstance(value, Text) and value.value != "None":
-            words += [flag, _word(value)]
+    told = arguments if isinstance(arguments, dict) else {}
+    words = flags(
+        "vllm", {name: value for name, (_, value) in told.items()}, {name: key for name, (key, _) in told.items()}
+    )
     kind = values.get("accelerator_type")
     start, end = call.scope.span(call.node)
     yield Workload(
         format="python",
         name=f"LLMConfig {model.written()}",
         place=Place(file.source, start, end),
-        words=tuple(words),
+        words=words,
         engine="vllm",
-        model=Given(model.value, (_word(model),)),
+        model=Given(model.value, (word_of(model),)),
         gpus=Gpus(
-            types=(Given(kind.value, (_word(kind),)),) if isinstance(kind, Text) and kind.value != "None" else ()
+            types=(Given(kind.value, (word_of(kind),)),) if isinstance(kind, Text) and kind.value != "None" else ()
         ),
     )
-
-
-# -- Modal -----------------------------------------------------------------------------------------------------------
-
-
-def _decorator(within: tuple[ast.AST, ...]) -> tuple[ast.AST | None, ast.Call | None]:
-    """Return the function or class that Modal runs, and the call that says how."""
-    for node in reversed(within):
-        for each in getattr(node, "decorator_list", []):
-            if (
-                isinstance(each, ast.Call)
-                and isinstance(each.func, ast.Attribute)
-                and each.func.attr in ("function", "cls")
-            ):
-                return node, each
-    return None, None
-
-
-def _gpus(node: ast.expr | None, scope: Scope) -> tuple[Gpus, str]:
-    """Return what `gpu=` asks for: `"H100:2"`, a list of alternatives, or the older `modal.gpu.H100(count=2)`."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        own = scope.literal(node.func, node.func.attr)
-        keywords = {keyword.arg: scope.value(keyword.value) for keyword in node.keywords}
-        number, memory = keywords.get("count"), keywords.get("size") or keywords.get("memory")
-        name = f"{own.value}-{memory.value}" if isinstance(memory, Text) else own.value
-        kind = Given(name, (Word(own.value, place=own),))
-        return Gpus(count=whole(number) if isinstance(number, Text) else Given(1, kind.words), types=(kind,)), ""
-    value = scope.value(node)
-    if isinstance(value, Text) and value.value == "any":
-        return Gpus(count=Given(1, (_word(value),))), ""
-    found = [named(each) for each in (value if isinstance(value, list) else [value]) if isinstance(each, Text)]
-    # `H100!` is that GPU and no better one.
-    kinds = [smallest(Given(str(kind.value).rstrip("!"), kind.words)) for kind, _ in found if kind is not None]
-    count, note = common([count for _, count in found])
-    return Gpus(count=count, types=tuple(kinds)), note
-
-
-def _clustered(holder: ast.AST | None, scope: Scope) -> Given | None:
-    """Return the number of containers that share an engine (`@modal.experimental.clustered(size=2)`)."""
-    for each in getattr(holder, "decorator_list", []):
-        if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr == "clustered":
-            given = each.args[0] if each.args else next((k.value for k in each.keywords if k.arg == "size"), None)
-            value = scope.value(given)
-            return whole(value) if isinstance(value, Text) else None
-    return None
-
-
-def _image(node: ast.expr | None, walk: Walk, scope: Scope) -> tuple[Word | None, Given | None, dict[str, Given]]:
-    """Return a Modal image's base, the engine's version that it installs, and the variables that it sets."""
-    image: Word | None = None
-    version: Given | None = None
-    environment: dict[str, Given] = {}
-    for each in _chain(node, walk):
-        if not (isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute)):
-            continue
-        first = scope.value(each.args[0]) if each.args else None
-        if each.func.attr in ("from_registry", "from_dockerhub") and isinstance(first, Text):
-            image = _word(first)
-        elif each.func.attr == "env" and isinstance(first, dict):
-            environment |= {
-                name: value_of(key, value) for name, (key, value) in first.items() if isinstance(value, Text)
-            }
-        elif "install" in each.func.attr or each.func.attr == "run_commands":
-            for part in each.args:
-                value = scope.value(part)
-                for text in value if isinstance(value, list) else [value]:
-                    version = version or (pinned(text) if isinstance(text, Text) else None)
-    return image, version, environment
-
-
-def _chain(node: ast.expr | None, walk: Walk) -> Iterator[ast.AST]:
-    """Yield what a Modal image is made by: its own calls, after those of the image or function that it goes out from."""
-    made: list[ast.AST] = []
-    while node is not None and len(made) < _MOST_IMAGES:
-        made.append(node)
-        root = node
-        while isinstance(root, ast.Call | ast.Attribute):
-            if isinstance(root, ast.Call) and (function := walk.functions.get(dotted(root.func))) is not None:
-                made.append(function)
-            root = root.func if isinstance(root, ast.Call) else root.value
-        node = walk.expressions.get(root.id) if isinstance(root, ast.Name) else None
-        node = None if node in made else node
-    for each in reversed(made):
-        yield from ast.walk(each)
